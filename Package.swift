@@ -1,0 +1,57 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+  name: "dockrion",
+  products: [
+    .library(name: "DockrionCore", targets: ["DockrionCore"]),
+    .library(name: "DockrionServer", targets: ["DockrionServer"]),
+    .executable(name: "dockrion", targets: ["DockrionCLI"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    .systemLibrary(
+      name: "CLibevent", pkgConfig: "libevent", providers: [.apt(["libevent-dev"])]),
+    .target(
+      name: "DockrionCore",
+      dependencies: [
+        .product(name: "DequeModule", package: "swift-collections"),
+        .product(name: "OrderedCollections", package: "swift-collections"),
+        .product(name: "Yams", package: "Yams"),
+      ],
+      swiftSettings: strict),
+    .target(
+      name: "DockrionServer",
+      dependencies: [
+        "CLibevent", "DockrionCore",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "DockrionCLI",
+      dependencies: [
+        "DockrionServer",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "SupportBotExample", dependencies: ["DockrionServer"], swiftSettings: strict),
+    .testTarget(
+      name: "DockrionCoreTests", dependencies: ["DockrionCore"], swiftSettings: strict),
+    .testTarget(
+      name: "DockrionServerTests",
+      dependencies: ["DockrionServer", "DockrionCLI", "SupportBotExample"],
+      swiftSettings: strict),
+  ]
+)

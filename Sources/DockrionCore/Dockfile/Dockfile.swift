@@ -1,0 +1,116 @@
+/// The configuration of one server, read from a `Dockfile.yaml`.
+///
+///     let dockfile = try Dockfile.load(path: "Dockfile.yaml")
+///
+/// Every value is in range once this exists; where the file is silent it holds the default that
+/// `docs/dockfile.md` lists.
+public struct Dockfile: Sendable {
+  /// The agent that is served.
+  public struct Agent: Sendable {
+    /// Its name, as `started` events and `/info` show it.
+    public var name: String
+    public var description: String?
+    /// The name under which the agent is registered; where absent, `name` is looked up.
+    public var handler: String?
+    /// Kept for files written for the Python runtime; looked up like `handler` when that is absent.
+    public var entrypoint: String?
+    /// A label: `swift` unless the file says otherwise.
+    public var framework = "swift"
+
+    /// The name that is looked up among the registered agents.
+    public var lookupName: String { handler ?? entrypoint ?? name }
+  }
+
+  /// Which routes exist, and where.
+  public struct Expose: Sendable {
+    /// Serves `POST /invoke`.
+    public var rest = true
+    /// Serves `POST /invoke/stream`.
+    public var streaming = true
+    public var host = "0.0.0.0"
+    /// 1…65,535; 0 is for tests and takes any free port.
+    public var port = 8080
+    /// The path of a Unix socket to listen on instead of TCP.
+    public var unixSocket: String?
+    /// Which origins a browser may call from; nil answers without CORS headers.
+    public var cors: CORS?
+  }
+
+  /// `expose.cors`.
+  public struct CORS: Sendable, Equatable {
+    /// Exact origins such as `https://app.example.com`; `*` alone means any.
+    public var origins: [String]
+
+    public init(origins: [String]) { self.origins = origins }
+  }
+
+  public struct Streaming: Sendable {
+    /// Serves `/runs…`.
+    public var asyncRuns = true
+    public var allowClientIDs = true
+    public var filter = EventsFilter.everything
+    /// Seconds of silence before a heartbeat, 1…300.
+    public var heartbeatSeconds = 15
+    /// Seconds an agent may run, 1…86,400.
+    public var maxRunSeconds = 3600
+    /// Seconds a subscription lasts when the client names none, 1…3,600.
+    public var defaultTimeoutSeconds = 300
+    /// 1…100,000.
+    public var maxSubscribersPerRun = 1000
+    /// Events a run keeps, 10…100,000.
+    public var maxEventsPerRun = 10_000
+    /// Seconds a finished run is kept, 60…604,800.
+    public var retentionSeconds = 3600
+    /// Bytes of all logs together, 1 MiB or more.
+    public var maxLogBytes = 256 << 20
+  }
+
+  public struct Runtime: Sendable {
+    /// Agents that execute at once, 1…1,000,000.
+    public var maxConcurrentRuns = 10_000
+    /// Open client connections, 1…1,000,000.
+    public var maxConnections = 16_384
+    /// Threads that blocked agents may take, 1…240.
+    public var workerThreads = 64
+    /// Events that wait between an agent and the loop, 2…65,536; a power of two, rounded up.
+    public var ringCapacity = 256
+    /// Seconds a client may take nothing before it is closed, 1…3,600.
+    public var stallTimeoutSeconds = 60
+    /// Seconds that runs get to end after SIGTERM, 0…3,600.
+    public var shutdownGraceSeconds = 10
+    /// Bytes of a request's body, 1…1 GiB.
+    public var maxBodyBytes = 1 << 20
+    /// Seconds a client may take to send a request, 1…3,600.
+    public var requestTimeoutSeconds = 30
+    /// Seconds a connection may stay open between requests, 1…3,600.
+    public var keepAliveSeconds = 75
+  }
+
+  /// Who may call `/invoke…` and `/runs…`.
+  public enum Auth: Sendable, Equatable {
+    case none
+    /// Keys from the environment variable `envVar`, separated by commas.
+    case apiKey(envVar: String, header: String, allowBearer: Bool)
+  }
+
+  /// The file's path as it was given, for messages.
+  public var path: String
+  public var agent: Agent
+  /// What a payload must look like, from `io_schema.input`.
+  public var inputSchema: InputSchema?
+  /// `io_schema.output`, shown by `/schema` and not enforced.
+  public var outputSchema: JSONValue?
+  public var expose = Expose()
+  public var streaming = Streaming()
+  public var runtime = Runtime()
+  public var auth = Auth.none
+  /// `metadata` as it stands, shown by `/info`.
+  public var metadata: JSONObject = [:]
+  /// What the reader would like to say to the person who wrote the file; none of it stops the server.
+  public var warnings: [DockfileIssue] = []
+
+  public init(path: String, agent: Agent) {
+    self.path = path
+    self.agent = agent
+  }
+}

@@ -1,0 +1,114 @@
+/// Bytes being put together: a buffer that grows by doubling and is freed with its owner.
+///
+/// It exists for the encoder and for the loop's replies, where the standard array's checks on every append
+/// show in a profile (`benchmarks/README.md`, "encode").
+public struct ByteWriter: ~Copyable {
+  private var start: UnsafeMutablePointer<UInt8>
+  private var capacity: Int
+  /// How many bytes have been written.
+  public private(set) var count = 0
+
+  /// - Parameter capacity: bytes to reserve; at least 1.
+  public init(capacity: Int = 256) {
+    self.capacity = max(capacity, 1)
+    start = .allocate(capacity: self.capacity)
+  }
+
+  deinit { start.deallocate() }
+
+  /// What has been written; valid until the next write.
+  public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
+
+  /// What has been written, as an array of its own.
+  public func array() -> [UInt8] { Array(UnsafeBufferPointer(start: start, count: count)) }
+
+  /// Forgets what has been written and keeps the memory.
+  public mutating func removeAll() { count = 0 }
+
+  /// Forgets what was written after the first `length` bytes.
+  public mutating func truncate(to length: Int) { count = min(count, length) }
+
+  /// Gives memory above `limit` bytes back, once what has been written is forgotten.
+  public mutating func removeAll(keepingAtMost limit: Int) {
+    count = 0
+    guard capacity > limit else { return }
+    start.deallocate()
+    capacity = max(limit, 1)
+    start = .allocate(capacity: capacity)
+  }
+
+  @inline(__always)
+  mutating func reserve(_ more: Int) {
+    if count + more > capacity { grow(more) }
+  }
+
+  private mutating func grow(_ more: Int) {
+    let larger = max(capacity * 2, count + more)
+    let moved = UnsafeMutablePointer<UInt8>.allocate(capacity: larger)
+    moved.update(from: start, count: count)
+    start.deallocate()
+    start = moved
+    capacity = larger
+  }
+
+  @inline(__always)
+  public mutating func append(_ byte: UInt8) {
+    reserve(1)
+    start[count] = byte
+    count += 1
+  }
+
+  @inline(__always)
+  public mutating func append(_ source: UnsafeRawBufferPointer) {
+    guard let base = source.baseAddress, !source.isEmpty else { return }
+    reserve(source.count)
+    UnsafeMutableRawPointer(start + count).copyMemory(from: base, byteCount: source.count)
+    count += source.count
+  }
+
+  @inline(__always)
+  public mutating func append(_ text: StaticString) {
+    append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+  }
+
+  public mutating func append(_ source: [UInt8]) { source.withUnsafeBytes { append($0) } }
+
+  public mutating func append(_ text: String) {
+    var text = text
+    text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
+  }
+
+  /// Writes an integer in decimal.
+  public mutating func append(decimal value: Int) {
+    reserve(20)
+    if value < 0 { append(UInt8(ascii: "-")) }
+    var rest = value.magnitude
+    var length = 1
+    var bound: UInt = 10
+    while rest >= bound {
+      length += 1
+      let (next, overflow) = bound.multipliedReportingOverflow(by: 10)
+      if overflow { break }
+      bound = next
+    }
+    var at = count + length
+    count = at
+    repeat {
+      at -= 1
+      let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
+      start[at] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: digit)
+      rest = quotient
+    } while rest > 0
+  }
+
+  /// Writes an integer of 0 or more in lower-case hexadecimal, as a chunk's head needs it (RFC 9112, 7.1).
+  public mutating func append(hexadecimal value: Int) {
+    var shift = 60
+    while shift > 0, (value >> shift) & 15 == 0 { shift -= 4 }
+    while shift >= 0 {
+      let digit = UInt8(truncatingIfNeeded: (value >> shift) & 15)
+      append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+      shift -= 4
+    }
+  }
+}

@@ -1,0 +1,30 @@
+/// Every bound that is not configured, in one place. What the Dockfile can change stands in `Dockfile`.
+public enum Limits {
+  /// Bytes of one emitted event in its wire form.
+  public static let eventBytesMax = 1 << 20
+  /// Bytes of an agent's output in JSON.
+  public static let outputBytesMax = 16 << 20
+  /// Bytes of a custom event's name.
+  public static let eventNameBytesMax = 128
+  /// Bytes of a run id or request id that a client chose.
+  public static let idBytesMax = 128
+  /// Bytes of an `Idempotency-Key`.
+  public static let idempotencyKeyBytesMax = 255
+  /// Bytes of a cancel's reason; a longer one is refused.
+  public static let cancelReasonBytesMax = 1024
+  /// Bytes of a request's head.
+  public static let headerBytesMax = 16 << 10
+  /// Bytes that may wait unsent for one client before its source is paused …
+  public static let streamBufferBytesHigh = 64 << 10
+  /// … and down to which they must fall before it goes on.
+  public static let streamBufferBytesLow = 16 << 10
+  /// Bytes of pipelined requests that may wait behind one that is being answered.
+  public static let pipelinedBytesMax = 64 << 10
+  /// Runs on one page of `GET /runs`, and without a `limit`.
+  public static let runsPageMax = 500
+  public static let runsPageDefault = 50
+  /// What one run counts for in `streaming.memory.max_bytes` besides its events.
+  public static let runOverheadBytes = 1536
+  /// Events taken from one ring in one go, so that one busy agent cannot hold the loop.
+  public static let drainEventsMax = 1024
+}
