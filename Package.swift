@@ -34,6 +34,7 @@ let package = Package(
       name: "DockrionServer",
       dependencies: [
         "CLibevent", "DockrionCore",
+        .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),

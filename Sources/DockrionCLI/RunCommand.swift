@@ -1,0 +1,61 @@
+import ArgumentParser
+import DockrionCore
+import DockrionServer
+import Logging
+
+struct RunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run",
+    abstract: "Serves the agent that a Dockfile describes.",
+    discussion: """
+      Prints where it listens and a curl line to try it. SIGTERM or SIGINT stops it: running agents get \
+      runtime.shutdown_grace_seconds to end; a second signal ends at once.
+
+      Example: dockrion run config/Dockfile.yaml --port 9000
+      """)
+
+  @Argument(help: "The Dockfile.")
+  var dockfile = "Dockfile.yaml"
+
+  @Option(help: "The IP address to listen on, instead of expose.host.")
+  var host: String?
+
+  @Option(help: "The TCP port, instead of expose.port; 0 takes a free one.")
+  var port: Int?
+
+  @Option(help: "The path of a Unix socket to listen on, instead of TCP.")
+  var unixSocket: String?
+
+  @Option(help: "trace, debug, info, notice, warning, error or critical.")
+  var logLevel = Logger.Level.notice
+
+  @Option(help: "text or json.")
+  var logFormat = LineLogHandler.Format.text
+
+  func validate() throws {
+    if let port, !(0...65_535).contains(port) {
+      throw ValidationError("--port: \(port) is out of range (1…65535, or 0 for a free one)")
+    }
+    if unixSocket != nil, host != nil || port != nil {
+      throw ValidationError("--unix-socket stands alone: a server listens on a socket or on --host and --port")
+    }
+  }
+
+  func run() throws {
+    let (level, format) = (logLevel, logFormat)
+    LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level, format: format) }
+    do {
+      var file = try Dockfile.load(path: dockfile)
+      if let host { (file.expose.host, file.expose.unixSocket) = (host, nil) }
+      if let port { (file.expose.port, file.expose.unixSocket) = (port, nil) }
+      if let unixSocket { file.expose.unixSocket = unixSocket }
+      try Dockrion.serve(file)
+    } catch {
+      Report.error("dockrion: \(error)")
+      throw ExitCode(1)
+    }
+  }
+}
+
+extension Logger.Level: @retroactive ExpressibleByArgument {}
+extension LineLogHandler.Format: ExpressibleByArgument {}

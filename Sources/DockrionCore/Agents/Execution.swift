@@ -1,0 +1,269 @@
+import Dispatch
+import Synchronization
+
+/// One agent at work, and its way to the loop: the worker's side of a run or request.
+///
+/// The loop makes it, starts it, drains it and may cancel it; everything else here runs on workers.
+public final class Execution: ReadyItem {
+  private enum Phase: UInt8, AtomicRepresentable { case running, cancelled, ended }
+
+  private enum Waiter: Sendable {
+    case task(UnsafeContinuation<Void, Never>)
+    case thread(DispatchSemaphore)
+  }
+
+  /// What the agent's events pass through and where its end goes.
+  public struct Route: Sendable {
+    public let filter: EventsFilter
+    /// Pattern A and B announce the agent with `started` and end with an event; `/invoke` has no events at all.
+    public let hasEvents: Bool
+
+    public init(filter: EventsFilter, hasEvents: Bool) {
+      self.filter = hasEvents ? filter : .minimal
+      self.hasEvents = hasEvents
+    }
+  }
+
+  /// Who is running, for `started`, `complete` and replies.
+  public struct Description: Sendable {
+    public let agentName: String
+    public let framework: String
+
+    public init(agentName: String, framework: String) {
+      self.agentName = agentName
+      self.framework = framework
+    }
+  }
+
+  /// The loop's number for this execution; the loop alone looks at it.
+  public let slot: Int
+  public let encoder: EventEncoder
+  public let readyLink = ReadyLink()
+  let workers: Workers
+  private let description: Description
+  private let route: Route
+  private let ring: EventRing<EventRecord>
+  private let ready: ReadyQueue<Execution>
+  private let counters: WorkerCounters
+  private let phase = Atomic<Phase>(.running)
+  private let hasWaiters = Atomic<Bool>(false)
+  private let waiters = Mutex<[Waiter]>([])
+  private let task = Mutex<Task<Void, Never>?>(nil)
+
+  public init(
+    slot: Int, encoder: EventEncoder, description: Description, route: Route, ringCapacity: Int,
+    ready: ReadyQueue<Execution>, workers: Workers, counters: WorkerCounters
+  ) {
+    self.slot = slot
+    self.encoder = encoder
+    self.description = description
+    self.route = route
+    self.ready = ready
+    self.workers = workers
+    self.counters = counters
+    ring = EventRing(capacity: ringCapacity)
+  }
+
+  // MARK: The loop's side
+
+  /// Starts the agent on a worker.
+  public func start(_ agent: any Agent, input: JSONObject) {
+    let started = Task(executorPreference: workers.cooperative) { await self.run(agent, input) }
+    task.withLock { $0 = started }
+  }
+
+  /// Takes the next event; nil when there is none now. After a series of calls, call `drained`.
+  public func next() -> EventRecord? { ring.pop() }
+
+  /// Lets emitters go on that waited for room.
+  public func drained() {
+    // Orders the ring's head before the flag, as `wait…` orders the flag before its second push.
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
+    if hasWaiters.load(ordering: .relaxed) { releaseWaiters() }
+  }
+
+  /// Puts this in line to be drained again, when a drain stopped with events left.
+  public func markReady() { ready.mark(self) }
+
+  /// Makes emits throw, and cancels the agent's task. Its end still comes, as the last record.
+  public func cancel() {
+    let (changed, _) = phase.compareExchange(
+      expected: .running, desired: .cancelled, ordering: .sequentiallyConsistent)
+    guard changed else { return }
+    releaseWaiters()
+    // On a worker: handlers of the agent's run where its task is cancelled.
+    workers.cooperative.async { self.task.withLock { $0 }?.cancel() }
+  }
+
+  /// Says that the last record was taken: emitters that are left have nobody to talk to.
+  public func close() {
+    phase.store(.ended, ordering: .sequentiallyConsistent)
+    releaseWaiters()
+    task.withLock { $0 = nil }
+  }
+
+  // MARK: The worker's side
+
+  var isRunning: Bool { phase.load(ordering: .relaxed) == .running }
+
+  private func run(_ agent: any Agent, _ input: JSONObject) async {
+    let startedAt = Clock.monotonicNanoseconds()
+    if route.hasEvents {
+      await pushAlways(
+        encoder.record(.started, name: "started") {
+          $0.append(member: "agent_name", description.agentName)
+          $0.append(member: "framework", description.framework)
+        })
+    }
+    let context = StreamContext(execution: self)
+    let record: EventRecord
+    do {
+      let output = try await StreamContext.$current.withValue(context) {
+        try await agent.run(input, context: context)
+      }
+      let seconds = Double((Clock.monotonicNanoseconds() - startedAt) / 1000) / 1_000_000
+      record = try completion(output, seconds)
+    } catch {
+      record = failure(error)
+    }
+    await pushAlways(record)
+  }
+
+  private func completion(_ output: JSONObject, _ seconds: Double) throws -> EventRecord {
+    var writer = ByteWriter(capacity: 256)
+    do { try writer.append(json: output, name: "output") } catch {
+      throw AgentError(message: "the agent's output cannot be sent: \(error)")
+    }
+    guard writer.count <= Limits.outputBytesMax else {
+      throw AgentError(
+        message: "the agent's output has \(writer.count) bytes; at most \(Limits.outputBytesMax) can be sent")
+    }
+    let ending = AgentEnding.completed(output: writer.array(), latencySeconds: seconds)
+    guard route.hasEvents else {
+      return EventRecord(kind: .complete, text: [], hole: 0, emittedAt: Clock.monotonicNanoseconds(), ending: ending)
+    }
+    return try encoder.record(.complete, name: "complete", sizeHint: writer.count, ending: ending) { out in
+      out.append(",\"output\":")
+      out.append(writer.bytes)
+      try out.append(member: "latency_seconds", seconds)
+      out.append(",\"metadata\":{\"agent\":")
+      out.append(json: description.agentName)
+      out.append(member: "framework", description.framework)
+      out.append(UInt8(ascii: "}"))
+    }
+  }
+
+  private func failure(_ error: any Error) -> EventRecord {
+    if error is CancellationError, !isRunning {
+      return EventRecord(
+        kind: .cancelled, text: [], hole: 0, emittedAt: Clock.monotonicNanoseconds(), ending: .cancelled)
+    }
+    return encoder.failureRecord(AgentError(error))
+  }
+
+  func admits(_ kind: EventKind) throws -> Bool {
+    if !isRunning { throw CancellationError() }
+    return route.filter.passes(kind)
+  }
+
+  func admits(custom name: String) throws -> Bool {
+    if !isRunning { throw CancellationError() }
+    guard EventKind.isCustomName(name) else { throw EmitError.invalidName(name) }
+    return route.filter.passes(custom: name)
+  }
+
+  func push(_ record: EventRecord) async throws {
+    if ring.push(record) {
+      ready.mark(self)
+    } else {
+      counters.ringFullWaits.add(1, ordering: .relaxed)
+      while try await !pushOrWait(record) {}
+    }
+  }
+
+  func pushWaiting(_ record: EventRecord) throws {
+    if ring.push(record) {
+      ready.mark(self)
+      return
+    }
+    counters.ringFullWaits.add(1, ordering: .relaxed)
+    while true {
+      let semaphore = DispatchSemaphore(value: 0)
+      if wait(.thread(semaphore), record) { return }
+      semaphore.wait()
+      if !isRunning { throw CancellationError() }
+    }
+  }
+
+  /// For the two events that a cancelled agent has too: `started` and its end.
+  private func pushAlways(_ record: EventRecord) async {
+    while !ring.push(record) {
+      if phase.load(ordering: .relaxed) == .ended { return }
+      await withUnsafeContinuation { continuation in
+        register(.task(continuation))
+        if !ring.isFull { releaseWaiters() }
+      }
+    }
+    ready.mark(self)
+  }
+
+  private func pushOrWait(_ record: EventRecord) async throws -> Bool {
+    if !isRunning { throw CancellationError() }
+    if ring.push(record) {
+      ready.mark(self)
+      return true
+    }
+    await withUnsafeContinuation { continuation in
+      register(.task(continuation))
+      // The loop may have made room, or the run may have ended, before it could see this waiter.
+      if !ring.isFull || !isRunning { releaseWaiters() }
+    }
+    return false
+  }
+
+  private func wait(_ waiter: Waiter, _ record: EventRecord) -> Bool {
+    register(waiter)
+    if ring.push(record) {
+      ready.mark(self)
+      releaseWaiters()
+      return true
+    }
+    if !isRunning { releaseWaiters() }
+    return false
+  }
+
+  private func register(_ waiter: Waiter) {
+    waiters.withLock {
+      $0.append(waiter)
+      hasWaiters.store(true, ordering: .sequentiallyConsistent)
+    }
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
+  }
+
+  private func releaseWaiters() {
+    let released = waiters.withLock { waiting in
+      hasWaiters.store(false, ordering: .sequentiallyConsistent)
+      return exchange(&waiting, with: [])
+    }
+    for waiter in released {
+      switch waiter {
+      case .task(let continuation): continuation.resume()
+      case .thread(let semaphore): semaphore.signal()
+      }
+    }
+  }
+
+  private func exchange<T>(_ value: inout T, with new: T) -> T {
+    let old = value
+    value = new
+    return old
+  }
+}
+
+/// What workers count, read by the loop for `/metrics`.
+public final class WorkerCounters: Sendable {
+  /// Emits that found their ring full.
+  public let ringFullWaits = Atomic<Int>(0)
+
+  public init() {}
+}

@@ -1,0 +1,188 @@
+/// Plays what the payload says: for trying a client, for tests and for load.
+public struct ScriptedAgent: Agent {
+  private static let schema = try? InputSchema([
+    "type": "object",
+    "properties": [
+      "emit": ["type": "array", "items": ["type": "object"]],
+      "tokens": ["type": "integer"],
+      "interval_ms": ["type": "number"],
+      "token_bytes": ["type": "integer"],
+      "stamp": ["type": "boolean"],
+      "hang": ["type": "boolean"],
+      "block_ms": ["type": "number"],
+      "fail": ["type": "string"],
+      "code": ["type": "string"],
+      "output": ["type": "object"],
+    ],
+  ])
+
+  public var inputSchema: InputSchema? { Self.schema }
+
+  public init() {}
+
+  public func run(_ input: JSONObject, context: StreamContext) async throws -> JSONObject {
+    let script = try Script(input)
+    for act in script.acts { try await act.play(context) }
+    for index in 0..<script.tokens {
+      try await context.emitToken(script.content(index))
+      if script.interval > .zero, index + 1 < script.tokens { try await Task.sleep(for: script.interval) }
+    }
+    if script.hangs {
+      while true { try await Task.sleep(for: .seconds(86_400)) }
+    }
+    if script.block > .zero { block(for: script.block) }
+    if let message = script.failure { throw AgentError(code: script.code, message: message) }
+    return script.output
+  }
+
+  /// Holds the thread whatever happens, as a badly behaved agent does.
+  private func block(for duration: Duration) {
+    let until = ContinuousClock.now + duration
+    while ContinuousClock.now < until {
+      let left = (until - ContinuousClock.now).components
+      let nanoseconds = max(0, Int(left.seconds) * 1_000_000_000 + Int(left.attoseconds / 1_000_000_000))
+      Clock.sleepThread(nanoseconds: nanoseconds)
+    }
+  }
+}
+
+/// A payload of the scripted agent, read as a whole before anything is played.
+private struct Script {
+  var acts: [Act] = []
+  var tokens = 16
+  var interval = Duration.zero
+  var tokenBytes = 0
+  var stamp = false
+  var hangs = false
+  var block = Duration.zero
+  var failure: String?
+  var code = "AGENT_ERROR"
+  var output: JSONObject
+
+  init(_ input: JSONObject) throws {
+    let fields = Fields(object: input, pointer: "")
+    acts = try fields.array("emit").enumerated().map { try Act($1, pointer: "/emit/\($0)") }
+    tokens = try fields.int("tokens", in: 0...10_000_000) ?? 16
+    interval = .microseconds(Int64((try fields.number("interval_ms", in: 0...86_400_000) ?? 0) * 1000))
+    tokenBytes = try fields.int("token_bytes", in: 0...(Limits.eventBytesMax / 2)) ?? 0
+    stamp = try fields.bool("stamp") ?? false
+    hangs = try fields.bool("hang") ?? false
+    block = .microseconds(Int64((try fields.number("block_ms", in: 0...3_600_000) ?? 0) * 1000))
+    failure = try fields.string("fail")
+    code = try fields.string("code") ?? "AGENT_ERROR"
+    output = try fields.object("output") ?? ["tokens": JSONValue(tokens)]
+  }
+
+  func content(_ index: Int) -> String {
+    var text = stamp ? "t=\(Clock.monotonicNanoseconds()) " : "tok\(index) "
+    let missing = tokenBytes - text.utf8.count
+    if missing > 0 { text += String(repeating: "x", count: missing) }
+    return text
+  }
+}
+
+/// One entry of `emit`.
+private enum Act {
+  case progress(String, Double, String?)
+  case checkpoint(String, JSONObject)
+  case token(String, String?)
+  case step(String, Double?, [String], [String])
+  case custom(String, JSONObject)
+  case sleep(Duration)
+
+  init(_ value: JSONValue, pointer: String) throws {
+    guard let object = value.object else { throw Fields.mismatch(pointer, "an object", value) }
+    let fields = Fields(object: object, pointer: pointer)
+    switch try fields.required("type", fields.string) {
+    case "progress":
+      self = .progress(
+        try fields.required("step", fields.string),
+        try fields.required("progress") { try fields.number($0, in: -1e300...1e300) },
+        try fields.string("message"))
+    case "checkpoint":
+      self = .checkpoint(try fields.required("name", fields.string), try fields.object("data") ?? [:])
+    case "token":
+      self = .token(try fields.required("content", fields.string), try fields.string("finish_reason"))
+    case "step":
+      self = .step(
+        try fields.required("node_name", fields.string), try fields.number("duration_ms", in: 0...1e15),
+        try fields.strings("input_keys"), try fields.strings("output_keys"))
+    case "custom":
+      self = .custom(try fields.required("name", fields.string), try fields.object("data") ?? [:])
+    case "sleep":
+      let milliseconds = try fields.required("ms") { try fields.number($0, in: 0...86_400_000) }
+      self = .sleep(.microseconds(Int64(milliseconds * 1000)))
+    case let other:
+      throw Fields.problem(
+        "\(pointer)/type", "\"\(other.prefix(60))\" is none of progress, checkpoint, token, step, custom, sleep")
+    }
+  }
+
+  func play(_ context: StreamContext) async throws {
+    switch self {
+    case .progress(let step, let progress, let message):
+      try await context.emitProgress(step, progress, message: message)
+    case .checkpoint(let name, let data): try await context.checkpoint(name, data)
+    case .token(let content, let reason): try await context.emitToken(content, finishReason: reason)
+    case .step(let node, let duration, let input, let output):
+      try await context.emitStep(node, durationMS: duration, inputKeys: input, outputKeys: output)
+    case .custom(let name, let data): try await context.emit(name, data)
+    case .sleep(let duration): try await Task.sleep(for: duration)
+    }
+  }
+}
+
+/// Typed access to an object's members; a member that is absent or null is nil.
+private struct Fields {
+  let object: JSONObject
+  let pointer: String
+
+  static func problem(_ pointer: String, _ message: String) -> AgentError {
+    AgentError(code: "VALIDATION_ERROR", message: "\(pointer): \(message)")
+  }
+
+  static func mismatch(_ pointer: String, _ wanted: String, _ value: JSONValue) -> AgentError {
+    problem(pointer, "\(wanted) is needed, not \(value.typeName)")
+  }
+
+  private func read<T>(_ name: String, _ wanted: String, _ convert: (JSONValue) -> T?) throws -> T? {
+    guard let value = object[name], value != .null else { return nil }
+    guard let converted = convert(value) else { throw Self.mismatch("\(pointer)/\(name)", wanted, value) }
+    return converted
+  }
+
+  func string(_ name: String) throws -> String? { try read(name, "a string") { $0.string } }
+  func bool(_ name: String) throws -> Bool? { try read(name, "a boolean") { $0.bool } }
+  func object(_ name: String) throws -> JSONObject? { try read(name, "an object") { $0.object } }
+  func array(_ name: String) throws -> [JSONValue] { try read(name, "an array") { $0.array } ?? [] }
+
+  func strings(_ name: String) throws -> [String] {
+    try read(name, "an array of strings") { value in
+      value.array.flatMap { elements in
+        let strings = elements.compactMap(\.string)
+        return strings.count == elements.count ? strings : nil
+      }
+    } ?? []
+  }
+
+  func int(_ name: String, in range: ClosedRange<Int>) throws -> Int? {
+    guard let value = try read(name, "an integer", { $0.int }) else { return nil }
+    guard range.contains(value) else {
+      throw Self.problem("\(pointer)/\(name)", "\(value) is out of range (\(range.lowerBound)…\(range.upperBound))")
+    }
+    return value
+  }
+
+  func number(_ name: String, in range: ClosedRange<Double>) throws -> Double? {
+    guard let value = try read(name, "a number", { $0.double }) else { return nil }
+    guard range.contains(value) else {
+      throw Self.problem("\(pointer)/\(name)", "\(value) is out of range (\(range.lowerBound)…\(range.upperBound))")
+    }
+    return value
+  }
+
+  func required<T>(_ name: String, _ read: (String) throws -> T?) throws -> T {
+    guard let value = try read(name) else { throw Self.problem("\(pointer)/\(name)", "it is required") }
+    return value
+  }
+}

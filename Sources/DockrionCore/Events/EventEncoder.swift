@@ -1,0 +1,117 @@
+/// Puts events into their wire form for one run or request. A pure value; it runs on the worker that emits.
+public struct EventEncoder: Sendable {
+  /// Which identifier the events carry.
+  public enum Identity: Sendable, Equatable {
+    /// Pattern A: `request_id`, and `node` repeated in `step`.
+    case request(String)
+    /// Pattern B: `run_id`.
+    case run(String)
+
+    /// The identifier's text.
+    public var id: String {
+      switch self {
+      case .request(let id), .run(let id): id
+      }
+    }
+
+    /// The JSON member that carries it.
+    public var member: String {
+      switch self {
+      case .request: "request_id"
+      case .run: "run_id"
+      }
+    }
+  }
+
+  public let identity: Identity
+
+  public init(identity: Identity) { self.identity = identity }
+
+  /// Names that the common fields take, which a custom event's object may not use.
+  public static let commonFields: Set<String> = ["run_id", "request_id", "type", "sequence", "timestamp"]
+
+  /// Encodes one event.
+  ///
+  /// - Parameters:
+  ///   - name: what stands as `event:` and as `type`; the caller has checked it.
+  ///   - sizeHint: bytes that the fields will take, about.
+  ///   - fields: writes `,"name":value` for each field.
+  public func record(
+    _ kind: EventKind, name: String, sizeHint: Int = 0, ending: AgentEnding? = nil,
+    fields: (inout ByteWriter) throws -> Void
+  ) rethrows -> EventRecord {
+    let emittedAt = Clock.monotonicNanoseconds()
+    var out = ByteWriter(capacity: 192 + sizeHint)
+    writeHead(name: name, to: &out)
+    out.append(",\"sequence\":")
+    let hole = out.count
+    out.append(",\"timestamp\":\"")
+    out.append(timestamp: Clock.wallNanoseconds())
+    out.append(UInt8(ascii: "\""))
+    try fields(&out)
+    out.append("}\n\n")
+    return EventRecord(
+      kind: kind, text: out.array(), hole: hole, emittedAt: emittedAt, customName: kind == .custom ? name : nil,
+      ending: ending)
+  }
+
+  /// Writes an event that belongs to one connection: no sequence, no `id:`.
+  public func writeUnnumbered(
+    name: String, timestamp: Bool, to out: inout ByteWriter, fields: (inout ByteWriter) -> Void = { _ in }
+  ) {
+    writeHead(name: name, to: &out)
+    if timestamp {
+      out.append(",\"timestamp\":\"")
+      out.append(timestamp: Clock.wallNanoseconds())
+      out.append(UInt8(ascii: "\""))
+    }
+    fields(&out)
+    out.append("}\n\n")
+  }
+
+  private func writeHead(name: String, to out: inout ByteWriter) {
+    out.append("event: ")
+    out.append(name)
+    out.append("\ndata: {\"")
+    out.append(identity.member)
+    out.append("\":\"")
+    out.append(identity.id)
+    out.append("\",\"type\":\"")
+    out.append(name)
+    out.append(UInt8(ascii: "\""))
+  }
+}
+
+extension ByteWriter {
+  mutating func append(member name: StaticString, _ value: String) {
+    append(",\"")
+    append(name)
+    append("\":")
+    append(json: value)
+  }
+
+  mutating func append(member name: StaticString, _ value: JSONObject) throws(JSONWriteError) {
+    append(",\"")
+    append(name)
+    append("\":")
+    try append(json: value, name: "\(name)")
+  }
+
+  mutating func append(member name: StaticString, _ value: Double) throws(JSONWriteError) {
+    append(",\"")
+    append(name)
+    append("\":")
+    try append(json: value, name: "\(name)")
+  }
+
+  mutating func append(member name: StaticString, _ values: [String]) {
+    append(",\"")
+    append(name)
+    append("\":[")
+    for (index, value) in values.enumerated() {
+      if index > 0 { append(UInt8(ascii: ",")) }
+      append(json: value)
+    }
+    append(UInt8(ascii: "]"))
+  }
+}

@@ -1,0 +1,77 @@
+/// One event on its way from an agent to the loop: everything but its sequence number.
+///
+/// `text` is the event in its wire form with a hole at `hole`, where the loop puts the sequence:
+///
+///     event: token\ndata: {"run_id":"r","type":"token","sequence":⟨hole⟩,"timestamp":"…","content":"Hi"}\n\n
+public final class EventRecord: Sendable {
+  public let kind: EventKind
+  /// The event's bytes; empty when the agent's end has nothing to say to a client.
+  public let text: [UInt8]
+  /// Where in `text` the sequence belongs.
+  public let hole: Int
+  /// `CLOCK_MONOTONIC` at the emit, in nanoseconds.
+  public let emittedAt: Int64
+  /// The name of a custom event; nil for a built-in one.
+  public let customName: String?
+  /// How the agent ended, on the last record of an execution and on no other.
+  public let ending: AgentEnding?
+
+  init(
+    kind: EventKind, text: [UInt8], hole: Int, emittedAt: Int64, customName: String? = nil, ending: AgentEnding? = nil
+  ) {
+    self.kind = kind
+    self.text = text
+    self.hole = hole
+    self.emittedAt = emittedAt
+    self.customName = customName
+    self.ending = ending
+  }
+
+  /// Writes the event with its sequence; with `id`, the line that lets a client resume stands in front.
+  public func write(sequence: Int, id: Bool, to out: inout ByteWriter) {
+    if id {
+      out.append("id: ")
+      out.append(decimal: sequence)
+      out.append(UInt8(ascii: "\n"))
+    }
+    text.withUnsafeBytes { bytes in
+      out.append(UnsafeRawBufferPointer(rebasing: bytes[..<hole]))
+      out.append(decimal: sequence)
+      out.append(UnsafeRawBufferPointer(rebasing: bytes[hole...]))
+    }
+  }
+}
+
+/// How an agent ended by itself.
+public enum AgentEnding: Sendable {
+  /// Its output in JSON.
+  case completed(output: [UInt8], latencySeconds: Double)
+  case failed(AgentError)
+  /// It noticed that it was cancelled.
+  case cancelled
+}
+
+/// The failure of an agent, as clients see it.
+///
+///     throw AgentError(code: "DOCUMENT_UNREADABLE", message: "page 3 has no text", details: ["page": 3])
+public struct AgentError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// A word in capitals; `AGENT_ERROR` where the agent does not say.
+  public var code: String
+  /// A sentence for a person.
+  public var message: String
+  /// Anything else that helps; left out of the event when nil.
+  public var details: JSONObject?
+
+  public init(code: String = "AGENT_ERROR", message: String, details: JSONObject? = nil) {
+    self.code = code
+    self.message = message
+    self.details = details
+  }
+
+  public var description: String { "\(code): \(message)" }
+
+  /// What any error is to a client: an `AgentError` as it is, another one as `AGENT_ERROR` with its description.
+  public init(_ error: any Error) {
+    self = (error as? AgentError) ?? AgentError(message: String(describing: error))
+  }
+}

@@ -1,0 +1,65 @@
+import DockrionCore
+import Glibc
+import Logging
+
+/// The server as a library.
+///
+///     try Dockrion.serve(dockfile: "Dockfile.yaml", agents: ["support-bot": SupportBot()])
+public enum Dockrion {
+  /// The version, as `/health`, `/info` and `dockrion --version` show it.
+  public static let version = "0.1.0"
+
+  /// Serves one agent as a Dockfile says, until SIGTERM or SIGINT.
+  ///
+  /// The calling thread becomes the event loop. One server a process: signals and descriptors are the process's.
+  ///
+  /// - Parameters:
+  ///   - path: the Dockfile.
+  ///   - agents: agents by name, besides the built-in `echo` and `scripted`; the Dockfile names one of them.
+  ///   - logger: where the server reports; standard error by default.
+  /// - Throws: `DockfileError` with everything that is wrong in the file, or `ServerError`.
+  public static func serve(
+    dockfile path: String, agents: [String: any Agent] = [:], logger: Logger = Logger(label: "dockrion")
+  ) throws {
+    try serve(try Dockfile.load(path: path), agents: agents, logger: logger)
+  }
+
+  /// Serves as a Dockfile that has been read, and perhaps changed, says.
+  ///
+  /// - Parameter announce: gets the lines for a person once clients can connect; prints them by default.
+  public static func serve(
+    _ dockfile: Dockfile, agents: [String: any Agent] = [:], logger: Logger = Logger(label: "dockrion"),
+    announce: (String) -> Void = { line in
+      let text = Array((line + "\n").utf8)
+      _ = write(STDOUT_FILENO, text, text.count)
+    }
+  ) throws {
+    for warning in dockfile.warnings { logger.warning("\(warning)") }
+    let all = BuiltinAgents.all.merging(agents) { _, own in own }
+    let server = try Server(dockfile, all, logger)
+    let place = try server.listen()
+    for line in StartLines.lines(dockfile, place, example: try server.exampleBody()) { announce(line) }
+    server.run(signals: true)
+    logger.notice("stopped")
+  }
+}
+
+/// What a person sees at start.
+enum StartLines {
+  static func lines(_ dockfile: Dockfile, _ place: String, example: String) -> [String] {
+    var lines = ["dockrion \(Dockrion.version) serves \(dockfile.agent.name) at \(place)"]
+    let path = dockfile.expose.streaming ? "/invoke/stream" : dockfile.expose.rest ? "/invoke" : "/runs"
+    var key = ""
+    if case .apiKey(_, let header, _) = dockfile.auth { key = "-H '\(header): YOUR_KEY' " }
+    let quoted = example.replacing("'", with: "'\\''")
+    let target: String
+    if let socket = dockfile.expose.unixSocket {
+      target = "--unix-socket \(socket) http://localhost\(path)"
+    } else {
+      target = place.replacing("0.0.0.0", with: "localhost").replacing("[::]", with: "localhost") + path
+    }
+    lines.append(
+      "try: curl -N -X POST \(target) \(key)-H 'Content-Type: application/json' -d '\(quoted)'")
+    return lines
+  }
+}

@@ -1,0 +1,69 @@
+import DockrionCore
+import Glibc
+
+/// Who may call: section 7 of the wire protocol.
+struct Authenticator {
+  private let keys: [[UInt8]]
+  private let header: String
+  private let allowBearer: Bool
+  let isEnabled: Bool
+
+  /// - Throws: `ServerError` when keys are asked for and the environment has none.
+  init(_ dockfile: Dockfile) throws(ServerError) {
+    switch dockfile.auth {
+    case .none:
+      (keys, header, allowBearer, isEnabled) = ([], "", false, false)
+    case .apiKey(let variable, let header, let allowBearer):
+      let value = getenv(variable).map { String(cString: $0) } ?? ""
+      let keys = value.split(separator: ",").map { trimmed($0) }.filter { !$0.isEmpty }
+      guard !keys.isEmpty else {
+        throw ServerError(
+          .missingAPIKey,
+          "\(dockfile.path): auth.mode is api_key, but the environment variable \(variable) holds no key")
+      }
+      self.keys = keys.map { Array($0.utf8) }
+      (self.header, self.allowBearer, isEnabled) = (header, allowBearer, true)
+    }
+  }
+
+  /// Refuses a request without a valid key.
+  func check(_ exchange: Exchange) throws(ErrorReply) {
+    guard isEnabled else { return }
+    var given = exchange.header(header)
+    if given == nil, allowBearer, let value = exchange.header("Authorization") {
+      let parts = value.split(separator: " ", maxSplits: 1)
+      if parts.count == 2, parts[0].lowercased() == "bearer" { given = trimmed(parts[1]) }
+    }
+    guard let given else {
+      let how = allowBearer ? "\(header) or Authorization: Bearer" : header
+      throw refusal("an API key is required, in the header \(how)")
+    }
+    if !isKnown(Array(given.utf8)) { throw refusal("the API key is not valid") }
+  }
+
+  private func refusal(_ message: String) -> ErrorReply {
+    var reply = ErrorReply(401, "AUTH_ERROR", message)
+    reply.headers.append(("WWW-Authenticate", "Bearer"))
+    return reply
+  }
+
+  /// Takes the same time whichever key it is and wherever they differ; only lengths can show.
+  private func isKnown(_ given: [UInt8]) -> Bool {
+    var found: UInt8 = 0
+    for key in keys {
+      var difference: UInt8 = key.count == given.count ? 0 : 1
+      for index in key.indices {
+        difference |= key[index] ^ (given.isEmpty ? ~key[index] : given[index % given.count])
+      }
+      found |= difference == 0 ? 1 : 0
+    }
+    return found != 0
+  }
+}
+
+private func trimmed(_ text: some StringProtocol) -> String {
+  var rest = Substring(text)
+  while rest.first == " " || rest.first == "\t" { rest.removeFirst() }
+  while rest.last == " " || rest.last == "\t" { rest.removeLast() }
+  return String(rest)
+}

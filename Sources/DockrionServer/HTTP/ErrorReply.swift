@@ -1,0 +1,17 @@
+/// A reply that says why not: section 2 of the wire protocol.
+struct ErrorReply: Error {
+  let status: Int
+  let code: String
+  let message: String
+  var headers: [(String, String)] = []
+  /// Closes the connection afterwards, where the bytes that follow cannot be trusted.
+  var closes = false
+
+  /// - Parameter retryAfter: seconds for `Retry-After`.
+  init(_ status: Int, _ code: String, _ message: String, retryAfter: Int? = nil) {
+    self.status = status
+    self.code = code
+    self.message = message
+    if let retryAfter { headers.append(("Retry-After", "\(retryAfter)")) }
+  }
+}

@@ -1,0 +1,97 @@
+import CLibevent
+import DockrionCore
+import Glibc
+
+/// The reactor: one `event_base`, driven by one thread, woken by one `eventfd`.
+///
+/// Nothing here may be called from another thread, except `Wakeup.wake`.
+final class EventLoop {
+  let base: OpaquePointer
+  let wakeup: Wakeup
+  private let thread = pthread_self()
+  private var wakeEvent: OpaquePointer?
+  private var timer: OpaquePointer?
+  private var signals: [OpaquePointer] = []
+  private var timerAt: Int64?
+  private var onSignal: ((Int32) -> Void)?
+
+  init() throws(ServerError) {
+    event_set_log_callback { severity, message in
+      if severity >= EVENT_LOG_WARN, let message { LibeventLog.write(String(cString: message)) }
+    }
+    guard let config = event_config_new() else { throw ServerError(.libeventFailed, "no memory for the event loop") }
+    defer { event_config_free(config) }
+    // The eventfd is the only crossing between threads, and no descriptor is duplicated.
+    let flags = EVENT_BASE_FLAG_NOLOCK.rawValue | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST.rawValue
+    event_config_set_flag(config, Int32(flags))
+    guard let base = event_base_new_with_config(config) else {
+      throw ServerError(.libeventFailed, errno: errno, "cannot create an event loop")
+    }
+    self.base = base
+    wakeup = try Wakeup()
+    let me = Unmanaged.passUnretained(self).toOpaque()
+    // Edge-triggered: each write to the eventfd is one edge, so the counter need not be read.
+    wakeEvent = event_new(base, wakeup.descriptor, Int16(EV_READ | EV_PERSIST) | Int16(EV_ET), { _, _, _ in }, nil)
+    timer = event_new(
+      base, -1, 0, { _, _, me in Unmanaged<EventLoop>.fromOpaque(me!).takeUnretainedValue().timerAt = nil }, me)
+    guard let wakeEvent, timer != nil, event_add(wakeEvent, nil) == 0 else {
+      throw ServerError(.libeventFailed, errno: errno, "cannot watch the wake-up descriptor")
+    }
+  }
+
+  deinit {
+    for event in signals + [wakeEvent, timer].compactMap({ $0 }) { event_free(event) }
+    event_base_free(base)
+  }
+
+  /// Runs the callbacks of what is ready; waits for something when `waiting`.
+  func turn(waiting: Bool) {
+    event_base_loop(base, waiting ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK)
+  }
+
+  /// Makes a waiting `turn` return at that moment of `CLOCK_MONOTONIC`, in nanoseconds, or a little after.
+  func wake(at deadline: Int64?, now: Int64) {
+    guard let deadline, let timer else { return }
+    if let timerAt, timerAt <= deadline { return }
+    // Rounded up to a millisecond, so that the deadline has passed when the timer fires.
+    let microseconds = max(0, deadline - now) / 1000 + 1000
+    var time = timeval(tv_sec: Int(microseconds / 1_000_000), tv_usec: Int(microseconds % 1_000_000))
+    event_add(timer, &time)
+    timerAt = deadline
+  }
+
+  /// Calls `body` in a turn of the loop whenever one of the signals arrives.
+  func handleSignals(_ numbers: [Int32], _ body: @escaping (Int32) -> Void) {
+    onSignal = body
+    let me = Unmanaged.passUnretained(self).toOpaque()
+    for number in numbers {
+      let event = event_new(
+        base, number, Int16(EV_SIGNAL | EV_PERSIST),
+        { number, _, me in Unmanaged<EventLoop>.fromOpaque(me!).takeUnretainedValue().onSignal?(number) }, me)
+      if let event, event_add(event, nil) == 0 { signals.append(event) }
+    }
+  }
+
+  /// Traps when the caller is on another thread: at borders, where C or a wake-up enters.
+  func preconditionOnLoop() {
+    precondition(pthread_equal(thread, pthread_self()) != 0, "this belongs to the event loop's thread")
+  }
+}
+
+/// The descriptor that wakes a waiting loop from any thread. It outlives the loop for as long as a worker has it.
+final class Wakeup: Sendable {
+  let descriptor: Int32
+
+  init() throws(ServerError) {
+    descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+    guard descriptor >= 0 else { throw ServerError(.libeventFailed, errno: errno, "cannot create an eventfd") }
+  }
+
+  deinit { close(descriptor) }
+
+  func wake() {
+    var one: UInt64 = 1
+    // It fails only when the counter is full, and then the loop has an edge already.
+    _ = write(descriptor, &one, 8)
+  }
+}

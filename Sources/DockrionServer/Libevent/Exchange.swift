@@ -1,0 +1,183 @@
+import CLibevent
+import DockrionCore
+import Glibc
+
+/// What an exchange tells the one who answers it.
+protocol ExchangeOwner: AnyObject {
+  /// The client is gone, or was closed; nothing more can be sent.
+  func connectionClosed(_ reason: CloseReason)
+  /// Bytes that had to wait are on their way.
+  func roomToSend()
+}
+
+/// One request and its reply.
+///
+/// It is answered once: with `reply`, or with `startStream`, `send` and `endStream`. An exchange that is dropped
+/// unanswered stays open, so every handler answers or hands it on.
+final class Exchange {
+  let connection: Connection
+  /// When the request had been read, on the listener's clock.
+  let startedAt: Int64
+  /// The route's number for the metrics.
+  var route = 0
+  /// Who wants to hear of the client while the reply is outstanding.
+  weak var owner: (any ExchangeOwner)?
+  private(set) var status = 0
+  private var request: RequestPointer?
+  private var mustClose = false
+
+  init(_ connection: Connection, _ request: RequestPointer) {
+    self.connection = connection
+    self.request = request
+    startedAt = connection.listener.now()
+  }
+
+  // MARK: The request
+
+  /// False once the client is gone or the reply has ended.
+  var isOpen: Bool { request != nil }
+
+  var method: HTTPMethod { HTTPMethod(request?.pointee.type ?? EVHTTP_REQ_GET) }
+
+  /// The path, percent-encoded as it was sent.
+  var path: String {
+    guard let elements = request?.pointee.uri_elems, let path = evhttp_uri_get_path(elements) else { return "" }
+    return String(cString: path)
+  }
+
+  /// The query without its question mark, percent-encoded.
+  var query: String? {
+    guard let elements = request?.pointee.uri_elems, let query = evhttp_uri_get_query(elements) else { return nil }
+    return String(cString: query)
+  }
+
+  /// A header's value; of several, the first.
+  func header(_ name: String) -> String? {
+    guard let request, let value = evhttp_find_header(request.pointee.input_headers, name) else { return nil }
+    return String(cString: value)
+  }
+
+  /// The first of the request's headers, in libevent's list.
+  var firstHeader: UnsafeMutablePointer<evkeyval>? { request?.pointee.input_headers.pointee.tqh_first }
+
+  /// Looks at the body in one piece.
+  func withBody<T>(_ body: (UnsafeRawBufferPointer) throws -> T) rethrows -> T {
+    guard let buffer = request?.pointee.input_buffer, evbuffer_get_length(buffer) > 0 else {
+      return try body(UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+    let count = evbuffer_get_length(buffer)
+    return try body(UnsafeRawBufferPointer(start: evbuffer_pullup(buffer, -1), count: count))
+  }
+
+  /// Frees the body's memory, for exchanges that last.
+  func dropBody() {
+    if let buffer = request?.pointee.input_buffer { evbuffer_drain(buffer, evbuffer_get_length(buffer)) }
+    if let headers = request?.pointee.input_headers, !wantsClose, isHTTP11 { evhttp_clear_headers(headers) }
+  }
+
+  private var isHTTP11: Bool {
+    guard let request else { return true }
+    return request.pointee.major > 1 || (request.pointee.major == 1 && request.pointee.minor >= 1)
+  }
+
+  private var wantsClose: Bool {
+    guard let request, let value = evhttp_find_header(request.pointee.input_headers, "Connection") else {
+      return false
+    }
+    return String(cString: value).lowercased().contains("close")
+  }
+
+  /// True when the client of HTTP/1.0 asked to keep the connection.
+  private var asksToKeepAlive: Bool { header("Connection")?.lowercased() == "keep-alive" }
+
+  /// Closes the connection after the reply.
+  func closeAfterReply() { mustClose = true }
+
+  // MARK: The reply
+
+  /// Sends a whole reply. A `HEAD` request gets the head alone.
+  func reply(_ status: Int, _ headers: [(String, String)], body: UnsafeRawBufferPointer, contentType: String?) {
+    guard let request else { return }
+    self.status = status
+    let listener = connection.listener
+    listener.output.removeAll(keepingAtMost: 256 << 10)
+    writeHead(status, headers, to: &listener.output, streaming: false)
+    if let contentType {
+      listener.output.append("Content-Type: ")
+      listener.output.append(contentType)
+      listener.output.append("\r\n")
+    }
+    if status != 204 {
+      listener.output.append("Content-Length: ")
+      listener.output.append(decimal: body.count)
+      listener.output.append("\r\n")
+    }
+    listener.output.append("\r\n")
+    if request.pointee.type != EVHTTP_REQ_HEAD, status != 204 { listener.output.append(body) }
+    connection.send(listener.output.bytes)
+    finish()
+  }
+
+  /// True when the stream's body is chunked; an HTTP/1.0 client reads to the end of the connection.
+  private(set) var isChunked = false
+
+  /// Puts the head of a stream into `head`; whoever asks sends it.
+  func startStream(_ headers: [(String, String)], head: inout ByteWriter) {
+    status = 200
+    isChunked = isHTTP11
+    if !isHTTP11 { mustClose = true }
+    writeHead(200, headers, to: &head, streaming: true)
+    if isChunked { head.append("Transfer-Encoding: chunked\r\n") }
+    head.append("\r\n")
+  }
+
+  /// True for a `HEAD` request, whose stream has no body.
+  var isHead: Bool { request?.pointee.type == EVHTTP_REQ_HEAD }
+
+  private func writeHead(
+    _ status: Int, _ headers: [(String, String)], to out: inout ByteWriter, streaming: Bool
+  ) {
+    out.append("HTTP/1.1 ")
+    out.append(decimal: status)
+    out.append(UInt8(ascii: " "))
+    out.append(HTTPStatus.phrase(status))
+    out.append("\r\nDate: ")
+    out.append(connection.listener.date.header(connection.listener.wallSeconds()))
+    out.append("\r\n")
+    for (name, value) in headers {
+      out.append(name)
+      out.append(": ")
+      out.append(value)
+      out.append("\r\n")
+    }
+    if mustClose || wantsClose || (!isHTTP11 && !asksToKeepAlive) {
+      out.append("Connection: close\r\n")
+    } else if streaming || !isHTTP11 {
+      out.append("Connection: keep-alive\r\n")
+    }
+  }
+
+  /// Says that the reply is complete; the listener tells evhttp at the end of the tick.
+  func finish() {
+    guard isOpen else { return }
+    connection.listener.finishSoon(self)
+  }
+
+  /// Hands the request back to evhttp; for the listener, at the end of a tick.
+  func handBack() {
+    guard let request else { return }
+    self.request = nil
+    owner = nil
+    connection.end(request, closing: mustClose)
+  }
+
+  /// The connection is gone: evhttp has left the request to us unless it is still attached.
+  func connectionClosed(_ reason: CloseReason) {
+    guard let request else { return }
+    self.request = nil
+    if evhttp_request_get_connection(request) == nil { connection.listener.freeSoon(request) }
+    let told = owner
+    owner = nil
+    told?.connectionClosed(reason)
+  }
+}

@@ -1,0 +1,268 @@
+import CLibevent
+import DockrionCore
+import Glibc
+
+/// evhttp and the sockets it accepts on: the one file's worth of server that libevent does for us.
+final class HTTPListener {
+  struct Limits {
+    var maxConnections: Int
+    var bodyBytes: Int
+    var requestTimeoutSeconds: Int
+    var keepAliveSeconds: Int
+    var stallTimeoutSeconds: Int
+  }
+
+  /// evhttp's own callbacks on a bufferevent, which ours stand in for while a request is being answered.
+  struct Callbacks {
+    var write: bufferevent_data_cb?
+    var event: bufferevent_event_cb?
+  }
+
+  let limits: Limits
+  let deadlines: DeadlineQueues
+  let date = DateHeader()
+  private(set) var callbacks = Callbacks()
+  /// Bytes given to sockets, for the metrics.
+  var sentBytes = 0
+  /// For whole replies; used and emptied within one call.
+  var output = ByteWriter(capacity: 4096)
+  /// Answers requests.
+  var handle: (Exchange) -> Void = { _ in }
+
+  private let loop: EventLoop
+  private let http: OpaquePointer
+  private var listeners: [OpaquePointer] = []
+  private var unixSocketPath: String?
+  private var connections: [OpaquePointer: Connection] = [:]
+  private var newborn: [OpaquePointer] = []
+  private var finishing: [Exchange] = []
+  private var closing: [Connection] = []
+  private var orphans: [RequestPointer] = []
+  private var accepting = true
+  private var stopped = false
+
+  init(_ loop: EventLoop, _ deadlines: DeadlineQueues, _ limits: Limits) throws(ServerError) {
+    self.loop = loop
+    self.deadlines = deadlines
+    self.limits = limits
+    guard let http = evhttp_new(loop.base) else { throw ServerError(.libeventFailed, "no memory for evhttp") }
+    self.http = http
+    evhttp_set_max_headers_size(http, DockrionCore.Limits.headerBytesMax)
+    evhttp_set_max_body_size(http, limits.bodyBytes)
+    evhttp_set_allowed_methods(http, .max)
+    // A client that is still sending a body that is too large would get a reset instead of the 413.
+    evhttp_set_flags(http, EVHTTP_SERVER_LINGERING_CLOSE)
+    let me = Unmanaged.passUnretained(self).toOpaque()
+    evhttp_set_gencb(
+      http, { request, me in Unmanaged<HTTPListener>.fromOpaque(me!).takeUnretainedValue().received(request!) }, me)
+    evhttp_set_bevcb(
+      http,
+      { base, me in Unmanaged<HTTPListener>.fromOpaque(me!).takeUnretainedValue().accepted(base!) }, me)
+  }
+
+  /// Connections that are open now.
+  var connectionCount: Int { connections.count + newborn.count }
+
+  func now() -> Int64 { Clock.monotonicNanoseconds() }
+  func wallSeconds() -> Int { Int(Clock.wallNanoseconds() / 1_000_000_000) }
+
+  // MARK: Accepting
+
+  /// Listens on a TCP address; port 0 takes a free one. Returns the port.
+  func listen(host: String, port: Int) throws(ServerError) -> Int {
+    let place = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    var address = sockaddr_storage()
+    var length = Int32(MemoryLayout<sockaddr_storage>.size)
+    let numeric = host == "localhost" ? "127.0.0.1" : host
+    let parsed = withUnsafeMutablePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        evutil_parse_sockaddr_port(numeric.contains(":") ? "[\(numeric)]:\(port)" : "\(numeric):\(port)", $0, &length)
+      }
+    }
+    guard parsed == 0 || port == 0 else {
+      throw ServerError(.bindFailed, "cannot listen on \(place): \"\(host)\" is not an IP address")
+    }
+    if parsed != 0 { length = fillWithPortZero(&address, numeric) }
+    guard length > 0 else {
+      throw ServerError(.bindFailed, "cannot listen on \(place): \"\(host)\" is not an IP address")
+    }
+    let descriptor = socket(Int32(address.ss_family), Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    guard descriptor >= 0 else { throw ServerError(.bindFailed, errno: errno, "cannot listen on \(place)") }
+    var one: Int32 = 1
+    setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, 4)
+    // Accepted sockets inherit it. Without it a stream's second small write waits 40 ms for a delayed ACK.
+    setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, 4)
+    setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &one, 4)
+    // A peer that vanished without a word is dropped when it has acknowledged nothing for that long.
+    var milliseconds = UInt32(limits.stallTimeoutSeconds * 1000)
+    setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &milliseconds, 4)
+    let bound = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, socklen_t(length)) }
+    }
+    guard bound == 0, Glibc.listen(descriptor, 4096) == 0 else {
+      let number = errno
+      close(descriptor)
+      throw ServerError(.bindFailed, errno: number, "cannot listen on \(place)")
+    }
+    try accept(on: descriptor)
+    var actual = sockaddr_in6()
+    var size = socklen_t(MemoryLayout<sockaddr_in6>.size)
+    withUnsafeMutablePointer(to: &actual) {
+      _ = $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &size) }
+    }
+    // sockaddr_in and sockaddr_in6 have their port in the same place.
+    return Int(UInt16(bigEndian: actual.sin6_port))
+  }
+
+  private func fillWithPortZero(_ address: inout sockaddr_storage, _ host: String) -> Int32 {
+    withUnsafeMutablePointer(to: &address) { pointer in
+      let four = pointer.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { in4 in
+        in4.pointee.sin_family = sa_family_t(AF_INET)
+        return inet_pton(AF_INET, host, &in4.pointee.sin_addr) == 1
+      }
+      if four { return Int32(MemoryLayout<sockaddr_in>.size) }
+      let six = pointer.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { in6 in
+        in6.pointee.sin6_family = sa_family_t(AF_INET6)
+        return inet_pton(AF_INET6, host, &in6.pointee.sin6_addr) == 1
+      }
+      return six ? Int32(MemoryLayout<sockaddr_in6>.size) : 0
+    }
+  }
+
+  /// Listens on a Unix socket. A socket file that nobody listens on is replaced; one that is in use is not.
+  func listen(unixSocket path: String) throws(ServerError) {
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    let bytes = Array(path.utf8)
+    guard !bytes.isEmpty, bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
+      throw ServerError(.bindFailed, "cannot listen on \"\(path)\": a Unix socket's path has 1…107 bytes")
+    }
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
+    let size = socklen_t(MemoryLayout<sockaddr_un>.size)
+    func with(_ call: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
+      withUnsafePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { call($0, size) }
+      }
+    }
+    let probe = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(probe) }
+    var info = stat()
+    if lstat(path, &info) == 0 {
+      guard info.st_mode & S_IFMT == S_IFSOCK else {
+        throw ServerError(.bindFailed, "cannot listen on \"\(path)\": a file that is no socket is there")
+      }
+      guard with({ connect(probe, $0, $1) }) != 0 else {
+        throw ServerError(.bindFailed, errno: EADDRINUSE, "cannot listen on \"\(path)\"")
+      }
+      unlink(path)
+    }
+    let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    guard descriptor >= 0, with({ bind(descriptor, $0, $1) }) == 0, Glibc.listen(descriptor, 4096) == 0 else {
+      let number = errno
+      if descriptor >= 0 { close(descriptor) }
+      throw ServerError(.bindFailed, errno: number, "cannot listen on \"\(path)\"")
+    }
+    unixSocketPath = path
+    try accept(on: descriptor)
+  }
+
+  private func accept(on descriptor: Int32) throws(ServerError) {
+    let flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC
+    guard let listener = evconnlistener_new(loop.base, nil, nil, flags, 0, descriptor),
+      evhttp_bind_listener(http, listener) != nil
+    else {
+      close(descriptor)
+      throw ServerError(.libeventFailed, "no memory for a listener")
+    }
+    // Out of descriptors: without this libevent would call accept again at once, for ever.
+    evconnlistener_set_error_cb(listener) { listener, _ in evconnlistener_disable(listener) }
+    listeners.append(listener)
+  }
+
+  private func accepted(_ base: OpaquePointer) -> OpaquePointer? {
+    guard let buffer = bufferevent_socket_new(base, -1, 0) else { return nil }
+    // evhttp may free it before the tick ends; the reference keeps the pointer good until then.
+    bufferevent_incref(buffer)
+    newborn.append(buffer)
+    return buffer
+  }
+
+  /// Takes charge of connections that evhttp has made since the last call.
+  private func adopt() {
+    guard !newborn.isEmpty else { return }
+    for buffer in newborn {
+      var context: UnsafeMutableRawPointer?
+      var (read, write): (bufferevent_data_cb?, bufferevent_data_cb?)
+      var event: bufferevent_event_cb?
+      bufferevent_getcb(buffer, &read, &write, &event, &context)
+      // No context: evhttp has freed the connection already.
+      if let context {
+        callbacks = Callbacks(write: write, event: event)
+        let evcon = OpaquePointer(context)
+        connections[evcon] = Connection(evcon, buffer, self)
+      }
+      bufferevent_decref(buffer)
+    }
+    newborn.removeAll(keepingCapacity: true)
+  }
+
+  private func received(_ request: RequestPointer) {
+    loop.preconditionOnLoop()
+    adopt()
+    guard let evcon = evhttp_request_get_connection(request), let connection = connections[evcon] else {
+      return evhttp_send_error(request, 500, nil)
+    }
+    connection.begin(request)
+  }
+
+  // MARK: The end of a tick
+
+  func finishSoon(_ exchange: Exchange) { finishing.append(exchange) }
+  func closeSoon(_ connection: Connection) { closing.append(connection) }
+  func freeSoon(_ request: RequestPointer) { orphans.append(request) }
+  func forget(_ evcon: OpaquePointer) { connections[evcon] = nil }
+
+  /// True when something must be done that no event will announce.
+  var hasWork: Bool { !finishing.isEmpty || !closing.isEmpty || !orphans.isEmpty || !newborn.isEmpty }
+
+  /// Hands answered requests back to evhttp, closes and frees what the tick has left behind.
+  func reap() {
+    adopt()
+    while !finishing.isEmpty || !closing.isEmpty || !orphans.isEmpty {
+      let (answered, closed, freed) = (finishing, closing, orphans)
+      finishing.removeAll(keepingCapacity: true)
+      closing.removeAll(keepingCapacity: true)
+      orphans.removeAll(keepingCapacity: true)
+      for exchange in answered { exchange.handBack() }
+      for connection in closed { connection.free() }
+      for request in freed { evhttp_request_free(request) }
+    }
+    let mayAccept = connections.count < limits.maxConnections && !stopped
+    if mayAccept != accepting || mayAccept && !allEnabled {
+      accepting = mayAccept
+      for listener in listeners {
+        _ = mayAccept ? evconnlistener_enable(listener) : evconnlistener_disable(listener)
+      }
+      allEnabled = true
+    }
+  }
+
+  private var allEnabled = true
+
+  /// Makes `reap` try again to accept after the process had run out of descriptors.
+  func retryAccepting() { allEnabled = false }
+
+  /// Accepts nobody any more and closes every connection.
+  func stop() {
+    stopped = true
+    for listener in listeners { evconnlistener_disable(listener) }
+    adopt()
+    for connection in Array(connections.values) { connection.close(.shutdown) }
+    reap()
+  }
+
+  deinit {
+    if let unixSocketPath { unlink(unixSocketPath) }
+    evhttp_free(http)
+  }
+}

@@ -1,0 +1,14 @@
+import CLibevent
+
+extension HTTPMethod {
+  init(_ type: evhttp_cmd_type) {
+    switch type {
+    case EVHTTP_REQ_GET: self = .get
+    case EVHTTP_REQ_HEAD: self = .head
+    case EVHTTP_REQ_POST: self = .post
+    case EVHTTP_REQ_DELETE: self = .delete
+    case EVHTTP_REQ_OPTIONS: self = .options
+    default: self = .other
+    }
+  }
+}

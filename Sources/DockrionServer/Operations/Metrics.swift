@@ -1,0 +1,180 @@
+import DockrionCore
+import Glibc
+
+/// A histogram with fixed bounds: counting is one comparison a bound.
+struct Histogram {
+  private let bounds: [Int64]
+  private var counts: [Int]
+  private var sum: Int64 = 0
+
+  /// - Parameter bounds: upper bounds in nanoseconds, ascending.
+  init(bounds: [Int64]) {
+    self.bounds = bounds
+    counts = Array(repeating: 0, count: bounds.count + 1)
+  }
+
+  mutating func add(_ nanoseconds: Int64) {
+    var index = 0
+    while index < bounds.count, nanoseconds > bounds[index] { index += 1 }
+    counts[index] += 1
+    sum += nanoseconds
+  }
+
+  func write(_ name: String, labels: String, to out: inout ByteWriter) {
+    var total = 0
+    let comma = labels.isEmpty ? "" : ","
+    for (index, bound) in bounds.enumerated() {
+      total += counts[index]
+      out.append("\(name)_bucket{\(labels)\(comma)le=\"\(Double(bound) / 1e9)\"} \(total)\n")
+    }
+    total += counts[bounds.count]
+    out.append("\(name)_bucket{\(labels)\(comma)le=\"+Inf\"} \(total)\n")
+    let braces = labels.isEmpty ? "" : "{\(labels)}"
+    out.append("\(name)_sum\(braces) \(Double(sum) / 1e9)\n")
+    out.append("\(name)_count\(braces) \(total)\n")
+  }
+
+  /// 10 µs … 60 s, for requests and streams.
+  static let requestBounds: [Int64] = [
+    100_000, 500_000, 1_000_000, 5_000_000, 10_000_000, 50_000_000, 100_000_000, 500_000_000, 1_000_000_000,
+    5_000_000_000, 10_000_000_000, 60_000_000_000, 600_000_000_000,
+  ]
+  /// 10 µs … 1 s, for what should take no time.
+  static let delayBounds: [Int64] = [
+    10_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 50_000_000,
+    100_000_000, 1_000_000_000,
+  ]
+}
+
+/// What the server counts; plain numbers on the loop.
+struct Metrics {
+  private struct RequestKey: Hashable {
+    let route: Int
+    let method: HTTPMethod
+    let status: Int
+  }
+
+  /// Gauges that are read when somebody asks.
+  struct Gauges {
+    var activeRuns = 0
+    var directStreams = 0
+    var subscriptions = 0
+    var ringFullWaits = 0
+    var logBytes = 0
+    var sentBytes = 0
+    var connections = 0
+  }
+
+  private let routes: [String]
+  private var requests: [RequestKey: Int] = [:]
+  private var durations: [Histogram]
+  private var events = [Int](repeating: 0, count: EventKind.allCases.count)
+  private var runs: [RunStatus: Int] = [:]
+  private var closed: [CloseReason: Int] = [:]
+  private let startedAt = Double(Clock.wallNanoseconds()) / 1e9
+  var emitToWrite = Histogram(bounds: Histogram.delayBounds)
+  var loopLag = Histogram(bounds: Histogram.delayBounds)
+
+  init(routes: [String]) {
+    self.routes = routes
+    durations = routes.map { _ in Histogram(bounds: Histogram.requestBounds) }
+  }
+
+  mutating func request(route: Int, method: HTTPMethod, status: Int, nanoseconds: Int64) {
+    requests[RequestKey(route: route, method: method, status: status), default: 0] += 1
+    durations[route].add(nanoseconds)
+  }
+
+  @inline(__always)
+  mutating func event(_ kind: EventKind) { events[Int(kind.rawValue)] += 1 }
+  mutating func run(_ status: RunStatus) { runs[status, default: 0] += 1 }
+  mutating func streamClosed(_ reason: CloseReason) { closed[reason, default: 0] += 1 }
+
+  func write(_ gauges: Gauges, to out: inout ByteWriter) {
+    head("dockrion_requests_total", "counter", "Requests answered.", &out)
+    for (key, count) in requests.sorted(by: { ($0.key.route, $0.key.status) < ($1.key.route, $1.key.status) }) {
+      out.append(
+        "dockrion_requests_total{route=\"\(routes[key.route])\",method=\"\(key.method.name)\","
+          + "status=\"\(key.status)\"} \(count)\n")
+    }
+    head(
+      "dockrion_request_duration_seconds", "histogram", "From request to the end of its reply, a stream's whole life.",
+      &out)
+    for (index, route) in routes.enumerated() {
+      durations[index].write("dockrion_request_duration_seconds", labels: "route=\"\(route)\"", to: &out)
+    }
+    gauge("dockrion_active_runs", "Agents that execute now, behind any route.", gauges.activeRuns, &out)
+    head("dockrion_runs_total", "counter", "Runs of Pattern B by the status they reached.", &out)
+    for status in RunStatus.allCases where status != .running {
+      out.append("dockrion_runs_total{status=\"\(status.rawValue)\"} \(runs[status] ?? 0)\n")
+    }
+    head("dockrion_open_streams", "gauge", "Event streams that are open now.", &out)
+    out.append("dockrion_open_streams{pattern=\"a\"} \(gauges.directStreams)\n")
+    out.append("dockrion_open_streams{pattern=\"b\"} \(gauges.subscriptions)\n")
+    head("dockrion_streams_closed_total", "counter", "Event streams that ended, by reason.", &out)
+    for reason in CloseReason.allCases {
+      out.append("dockrion_streams_closed_total{reason=\"\(reason.rawValue)\"} \(closed[reason] ?? 0)\n")
+    }
+    head("dockrion_events_total", "counter", "Events that agents emitted and the filter let through.", &out)
+    for kind in EventKind.allCases {
+      out.append("dockrion_events_total{type=\"\(kind.name)\"} \(events[Int(kind.rawValue)])\n")
+    }
+    counter("dockrion_sent_bytes_total", "Bytes given to client sockets.", gauges.sentBytes, &out)
+    head("dockrion_emit_to_write_seconds", "histogram", "From an agent's emit until the loop takes the event.", &out)
+    emitToWrite.write("dockrion_emit_to_write_seconds", labels: "", to: &out)
+    counter("dockrion_ring_full_waits_total", "Emits that had to wait for room.", gauges.ringFullWaits, &out)
+    head("dockrion_loop_lag_seconds", "histogram", "How long one turn kept the event loop busy.", &out)
+    loopLag.write("dockrion_loop_lag_seconds", labels: "", to: &out)
+    gauge("dockrion_log_bytes", "Bytes that stored runs count for.", gauges.logBytes, &out)
+    gauge("dockrion_connections", "Open client connections.", gauges.connections, &out)
+    gauge("process_resident_memory_bytes", "Resident memory.", ProcessFacts.residentBytes(), &out)
+    gauge("process_open_fds", "Open file descriptors.", ProcessFacts.openDescriptors(), &out)
+    head("process_start_time_seconds", "gauge", "When the server started, in seconds since 1970.", &out)
+    out.append("process_start_time_seconds \(startedAt)\n")
+  }
+
+  private func head(_ name: String, _ type: String, _ help: String, _ out: inout ByteWriter) {
+    out.append("# HELP \(name) \(help)\n# TYPE \(name) \(type)\n")
+  }
+
+  private func gauge(_ name: String, _ help: String, _ value: Int, _ out: inout ByteWriter) {
+    head(name, "gauge", help, &out)
+    out.append("\(name) \(value)\n")
+  }
+
+  private func counter(_ name: String, _ help: String, _ value: Int, _ out: inout ByteWriter) {
+    head(name, "counter", help, &out)
+    out.append("\(name) \(value)\n")
+  }
+}
+
+/// What the kernel says of this process.
+enum ProcessFacts {
+  static func residentBytes() -> Int {
+    guard let file = fopen("/proc/self/statm", "r") else { return 0 }
+    defer { fclose(file) }
+    var line = [CChar](repeating: 0, count: 128)
+    guard fgets(&line, Int32(line.count), file) != nil else { return 0 }
+    let fields = line.prefix { $0 != 0 }.split(separator: CChar(UInt8(ascii: " ")))
+    guard fields.count > 1 else { return 0 }
+    let pages = fields[1].reduce(0) { $0 * 10 + Int($1) - 48 }
+    return pages * sysconf(Int32(_SC_PAGESIZE))
+  }
+
+  static func openDescriptors() -> Int {
+    guard let directory = opendir("/proc/self/fd") else { return 0 }
+    defer { closedir(directory) }
+    var count = -3  // ".", ".." and the directory itself
+    while readdir(directory) != nil { count += 1 }
+    return count
+  }
+
+  /// Raises the descriptor limit to the hard limit and returns it.
+  static func raiseDescriptorLimit() -> Int {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    return Int(clamping: limit.rlim_cur)
+  }
+}

@@ -1,0 +1,101 @@
+import DockrionCore
+
+/// One client of `/runs/{id}/events`: a cursor into the run's log.
+///
+/// Replay, live delivery and catching up are one thing: sending from the cursor until the log ends or the client
+/// has enough to read.
+final class Subscriber: DeadlineTarget {
+  private unowned let server: Server
+  private let run: Run
+  private let stream: EventStream
+  private let filter: EventsFilter?
+  private let encoder: EventEncoder
+  private var cursor: Int
+  private var timeout: DeadlineQueues.Token?
+
+  init(
+    _ exchange: Exchange, _ server: Server, _ run: Run, from cursor: Int, filter: EventsFilter?, seconds: Int
+  ) {
+    self.server = server
+    self.run = run
+    self.cursor = max(1, cursor)
+    self.filter = filter
+    encoder = EventEncoder(identity: .run(run.id))
+    stream = EventStream(
+      exchange, server, encoder, .subscription, headers: [], preface: "retry: 2000\n\n")
+    if exchange.isHead {
+      stream.endHead()
+      return
+    }
+    run.add(self)
+    timeout = server.setDeadline(seconds: seconds, self)
+    stream.onClose = { [unowned self] in leave() }
+    stream.onRoom = { [unowned self] in pump() }
+    pump()
+    if stream.isOpen { stream.sendHead() }
+  }
+
+  /// Sends what the client lacks, as far as it takes it.
+  func pump() {
+    while stream.isOpen, !stream.isPaused, cursor <= run.log.lastSequence {
+      if cursor < run.log.firstSequence { sendGap() }
+      if let filter { sendFiltered(filter) } else { sendStretch() }
+    }
+    if stream.isOpen, run.status.isFinal, cursor > run.log.lastSequence { end(.finished) }
+  }
+
+  private func sendGap() {
+    var writer = ByteWriter(capacity: 192)
+    let last = run.log.firstSequence - 1
+    encoder.writeUnnumbered(name: "gap", timestamp: false, to: &writer) { out in
+      out.append(",\"from_sequence\":")
+      out.append(decimal: cursor)
+      out.append(",\"to_sequence\":")
+      out.append(decimal: last)
+    }
+    cursor = last + 1
+    stream.send(writer.bytes)
+  }
+
+  private func sendStretch() {
+    let (bytes, next) = run.log.read(from: cursor, bytesMax: Limits.streamBufferBytesHigh)
+    cursor = next
+    if run.status.isFinal, cursor > run.log.lastSequence { end(.finished, bytes) } else { stream.send(bytes) }
+  }
+
+  private func sendFiltered(_ filter: EventsFilter) {
+    server.chunk.writer.removeAll(keepingAtMost: 256 << 10)
+    while cursor <= run.log.lastSequence, server.chunk.writer.count < Limits.streamBufferBytesHigh {
+      if run.log.passes(filter, at: cursor) {
+        server.chunk.writer.append(run.log.read(from: cursor, bytesMax: 0).bytes)
+      }
+      cursor += 1
+    }
+    if server.chunk.writer.count > 0 { stream.send(server.chunk.writer.bytes) }
+    server.chunk.writer.removeAll(keepingAtMost: 256 << 10)
+  }
+
+  func deadlinePassed(_ tag: UInt8) {
+    timeout = nil
+    guard stream.isOpen else { return }
+    var writer = ByteWriter(capacity: 192)
+    encoder.writeUnnumbered(name: "timeout", timestamp: false, to: &writer) { out in
+      out.append(",\"message\":\"the subscription's time is over; subscribe again to go on\",\"last_sequence\":")
+      out.append(decimal: cursor - 1)
+    }
+    end(.timeout, writer.bytes)
+  }
+
+  private func end(
+    _ reason: CloseReason, _ bytes: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
+  ) {
+    stream.end(reason, bytes)
+    leave()
+  }
+
+  private func leave() {
+    server.clearDeadline(timeout)
+    timeout = nil
+    run.remove(self)
+  }
+}

@@ -1,0 +1,272 @@
+import DockrionCore
+import Glibc
+import Logging
+
+/// The server: one loop that owns every connection, run and stream. `Dockrion.serve` makes one and runs it.
+///
+/// One tick: libevent's callbacks, then deadlines, then what agents have sent, then what has ended. Nothing frees
+/// itself inside its own callback.
+final class Server {
+  /// Memory that is written and read within one call, kept between calls.
+  final class Scratch {
+    var writer = ByteWriter(capacity: 4096)
+  }
+
+  private enum Phase { case serving, draining, stopping }
+
+  let dockfile: Dockfile
+  let agent: any Agent
+  let logger: Logger
+  let router: Router
+  let auth: Authenticator
+  let cors: CORSPolicy?
+  let chunk = Scratch()
+  let frame = Scratch()
+  let body = Scratch()
+  /// The end of `/invoke`'s reply, up to the latency.
+  let invokeTail: [UInt8]
+  var metrics: Metrics
+  private(set) var store: RunStore!
+  private let loop: EventLoop
+  private let deadlines = DeadlineQueues()
+  private let listener: HTTPListener
+  private let ready: ReadyQueue<Execution>
+  private let workers: Workers
+  private let workerCounters = WorkerCounters()
+  private var invocations: [Invocation?] = []
+  private var freeSlots: [Int] = []
+  private var unsentHeads: [EventStream] = []
+  private var directStreams = 0
+  private var subscriptions = 0
+  private var phase = Phase.serving
+  private var graceEnds: Int64?
+  private var ids = RandomIDs()
+  private var lastNow = Clock.monotonicNanoseconds()
+  private var retryAcceptAt: Int64 = 0
+
+  init(_ dockfile: Dockfile, _ agents: [String: any Agent], _ logger: Logger) throws(ServerError) {
+    self.dockfile = dockfile
+    self.logger = logger
+    guard let agent = agents[dockfile.agent.lookupName] else {
+      let known = agents.keys.sorted().joined(separator: ", ")
+      throw ServerError(
+        .unknownAgent,
+        "\(dockfile.path): agent \"\(dockfile.agent.lookupName)\" is not registered; this program has: \(known)")
+    }
+    self.agent = agent
+    auth = try Authenticator(dockfile)
+    cors = dockfile.expose.cors.map { CORSPolicy($0, dockfile.auth) }
+    router = Router(dockfile)
+    metrics = Metrics(routes: router.metricNames)
+    let loop = try EventLoop()
+    self.loop = loop
+    let wakeup = loop.wakeup
+    ready = ReadyQueue { wakeup.wake() }
+    let cores = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+    workers = Workers(cores: cores, threads: dockfile.runtime.workerThreads)
+    let descriptors = ProcessFacts.raiseDescriptorLimit()
+    let connections = min(dockfile.runtime.maxConnections, max(16, descriptors - 64))
+    logger.info("descriptor limit \(descriptors), at most \(connections) connections")
+    listener = try HTTPListener(
+      loop, deadlines,
+      HTTPListener.Limits(
+        maxConnections: connections, bodyBytes: dockfile.runtime.maxBodyBytes,
+        requestTimeoutSeconds: dockfile.runtime.requestTimeoutSeconds,
+        keepAliveSeconds: dockfile.runtime.keepAliveSeconds,
+        stallTimeoutSeconds: dockfile.runtime.stallTimeoutSeconds))
+    var tail = ByteWriter()
+    tail.append(",\"metadata\":{\"agent\":")
+    tail.append(json: dockfile.agent.name)
+    tail.append(",\"framework\":")
+    tail.append(json: dockfile.agent.framework)
+    tail.append(",\"latency_seconds\":")
+    invokeTail = tail.array()
+    store = RunStore(self)
+    listener.handle = { [unowned self] in handle($0) }
+  }
+
+  // MARK: Running
+
+  /// Opens the listeners; returns where clients reach them, such as `http://127.0.0.1:8080` or `unix:/run/d.sock`.
+  func listen() throws(ServerError) -> String {
+    if let path = dockfile.expose.unixSocket {
+      try listener.listen(unixSocket: path)
+      return "unix:\(path)"
+    }
+    let host = dockfile.expose.host
+    let port = try listener.listen(host: host, port: dockfile.expose.port)
+    return "http://\(host.contains(":") ? "[\(host)]" : host):\(port)"
+  }
+
+  /// Serves until a signal asks it to stop; returns when everything has ended or the grace is over.
+  func run(signals: Bool) {
+    signal(SIGPIPE, SIG_IGN)
+    if signals { loop.handleSignals([SIGTERM, SIGINT]) { [unowned self] in signalled($0) } }
+    while phase != .stopping { tick() }
+    listener.stop()
+  }
+
+  private func tick() {
+    let waiting = !listener.hasWork && unsentHeads.isEmpty && ready.park()
+    if waiting { loop.wake(at: nextDeadline, now: Clock.monotonicNanoseconds()) }
+    loop.turn(waiting: waiting)
+    ready.unpark()
+    let began = Clock.monotonicNanoseconds()
+    lastNow = began
+    deadlines.pass(now: began)
+    ready.takeAll { drain($0) }
+    for stream in unsentHeads { stream.sendHead() }
+    unsentHeads.removeAll(keepingCapacity: true)
+    listener.reap()
+    if began >= retryAcceptAt {
+      listener.retryAccepting()
+      retryAcceptAt = began + 100_000_000
+    }
+    metrics.loopLag.add(Clock.monotonicNanoseconds() - began)
+    if phase == .draining { stopIfDrained(began) }
+  }
+
+  private var nextDeadline: Int64? {
+    [deadlines.earliest, graceEnds].compactMap { $0 }.min()
+  }
+
+  // MARK: Stopping
+
+  /// True while new runs are taken.
+  var isServing: Bool { phase == .serving }
+
+  private func signalled(_ number: Int32) {
+    guard phase == .serving else {
+      logger.notice("second signal, ending at once")
+      _exit(128 + number)
+    }
+    let seconds = dockfile.runtime.shutdownGraceSeconds
+    logger.notice("stopping; \(activeCount) agents have \(seconds) s to end")
+    phase = .draining
+    graceEnds = Clock.monotonicNanoseconds() + Int64(seconds) * 1_000_000_000
+  }
+
+  private func stopIfDrained(_ now: Int64) {
+    if activeCount == 0, directStreams == 0, subscriptions == 0 {
+      phase = .stopping
+    } else if let ends = graceEnds, now >= ends {
+      logger.warning("the grace is over: cancelling \(activeCount) agents")
+      for invocation in invocations { invocation?.sink?.cancel(reason: "the server is stopping") }
+      for stream in unsentHeads { stream.sendHead() }
+      listener.reap()
+      phase = .stopping
+    }
+  }
+
+  /// Agents that execute now, behind any route.
+  var activeCount: Int { invocations.count - freeSlots.count }
+
+  // MARK: Agents
+
+  /// Starts the agent; nil when as many run as may.
+  func start(_ identity: EventEncoder, hasEvents: Bool, input: JSONObject, _ sink: any EventSink) -> Invocation {
+    let slot: Int
+    if let free = freeSlots.popLast() {
+      slot = free
+    } else {
+      slot = invocations.count
+      invocations.append(nil)
+    }
+    let execution = Execution(
+      slot: slot, encoder: identity,
+      description: Execution.Description(agentName: dockfile.agent.name, framework: dockfile.agent.framework),
+      route: Execution.Route(filter: dockfile.streaming.filter, hasEvents: hasEvents),
+      ringCapacity: dockfile.runtime.ringCapacity, ready: ready, workers: workers, counters: workerCounters)
+    let invocation = Invocation(execution, sink)
+    invocations[slot] = invocation
+    execution.start(agent, input: input)
+    return invocation
+  }
+
+  /// True when one more agent may run.
+  var hasRoomForAgent: Bool { activeCount < dockfile.runtime.maxConcurrentRuns }
+
+  /// Takes what an agent has sent and hands it on.
+  func drain(_ execution: Execution) {
+    guard let invocation = invocations[execution.slot], invocation.execution === execution else { return }
+    var taken = 0
+    while invocation.sink?.wantsEvents ?? true, let record = execution.next() {
+      taken += 1
+      if invocation.sink != nil, !record.text.isEmpty {
+        metrics.event(record.kind)
+        metrics.emitToWrite.add(lastNow - record.emittedAt)
+      }
+      invocation.sink?.receive(record)
+      if record.ending != nil {
+        invocations[execution.slot] = nil
+        freeSlots.append(execution.slot)
+        execution.close()
+        break
+      }
+      if taken == Limits.drainEventsMax {
+        execution.markReady()
+        break
+      }
+    }
+    if taken > 0 {
+      execution.drained()
+      invocation.sink?.flush()
+    }
+  }
+
+  /// Nobody wants this agent's events any more: it is cancelled, and what it still says is dropped.
+  func letGo(_ invocation: Invocation) {
+    invocation.sink?.flush()
+    invocation.sink = nil
+    invocation.execution.cancel()
+    // What waits in the ring may be its end, or keep it from getting there.
+    invocation.execution.markReady()
+  }
+
+  // MARK: Streams
+
+  func flushSoon(_ stream: EventStream) { unsentHeads.append(stream) }
+
+  func streamOpened(_ pattern: EventStream.Pattern) {
+    if pattern == .direct { directStreams += 1 } else { subscriptions += 1 }
+  }
+
+  func streamClosed(_ pattern: EventStream.Pattern, _ reason: CloseReason, _ exchange: Exchange) {
+    if pattern == .direct { directStreams -= 1 } else { subscriptions -= 1 }
+    metrics.streamClosed(reason)
+    metrics.request(
+      route: exchange.route, method: pattern == .direct ? .post : .get, status: exchange.status,
+      nanoseconds: Clock.monotonicNanoseconds() - exchange.startedAt)
+    if reason == .stalled {
+      logger.notice(
+        "closed a stream: the client took nothing for \(dockfile.runtime.stallTimeoutSeconds) s",
+        metadata: ["reason": "\(reason.rawValue)", "route": "\(router.metricNames[exchange.route])"])
+    }
+  }
+
+  // MARK: Deadlines
+
+  func setDeadline(seconds: Int, _ target: any DeadlineTarget, tag: UInt8 = 0) -> DeadlineQueues.Token {
+    deadlines.set(
+      after: Int64(seconds) * 1_000_000_000, now: Clock.monotonicNanoseconds(), target, tag: tag)
+  }
+
+  func renewDeadline(_ token: DeadlineQueues.Token?) {
+    if let token { deadlines.renew(token, now: Clock.monotonicNanoseconds()) }
+  }
+
+  func clearDeadline(_ token: DeadlineQueues.Token?) { deadlines.clear(token) }
+
+  // MARK: For handlers
+
+  func makeID() -> String { ids.next() }
+
+  func writeMetrics(to out: inout ByteWriter) {
+    metrics.write(
+      Metrics.Gauges(
+        activeRuns: activeCount, directStreams: directStreams, subscriptions: subscriptions,
+        ringFullWaits: workerCounters.ringFullWaits.load(ordering: .relaxed), logBytes: store.bytes,
+        sentBytes: listener.sentBytes, connections: listener.connectionCount),
+      to: &out)
+  }
+}

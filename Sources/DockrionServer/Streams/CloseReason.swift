@@ -1,0 +1,13 @@
+/// Why a client's stream ended, as `dockrion_streams_closed_total` counts it.
+enum CloseReason: String, CaseIterable {
+  /// The terminal event was delivered.
+  case finished
+  /// The client closed, or its connection broke.
+  case client
+  /// `?timeout=` or `default_timeout` passed.
+  case timeout
+  /// The client took nothing for `stall_timeout_seconds`.
+  case stalled
+  /// The server stopped.
+  case shutdown
+}

@@ -1,0 +1,90 @@
+import DockrionCore
+
+/// Pattern A: one agent's events to the one client that asked for them, and no copy anywhere.
+final class DirectStream: EventSink, DeadlineTarget {
+  private unowned let server: Server
+  private let stream: EventStream
+  private let encoder: EventEncoder
+  private var machine = RunStateMachine()
+  private var sequence = 0
+  private var timeLimit: DeadlineQueues.Token?
+  private var invocation: Invocation?
+
+  init(_ exchange: Exchange, _ server: Server, _ encoder: EventEncoder) {
+    self.server = server
+    self.encoder = encoder
+    stream = EventStream(
+      exchange, server, encoder, .direct, headers: [("X-Request-Id", encoder.identity.id)])
+  }
+
+  func start(_ invocation: Invocation) {
+    self.invocation = invocation
+    timeLimit = server.setDeadline(seconds: server.dockfile.streaming.maxRunSeconds, self)
+    stream.onClose = { [self] in letGo() }
+    stream.onRoom = { [unowned self] in
+      if let invocation = self.invocation { server.drain(invocation.execution) }
+    }
+    server.flushSoon(stream)
+  }
+
+  var wantsEvents: Bool { !stream.isPaused }
+
+  func receive(_ record: EventRecord) {
+    switch record.ending {
+    case nil:
+      if machine.event() == .append { write(record) }
+    case .completed: finish(machine.agentEnded(.completed), record)
+    case .failed, .cancelled: finish(machine.agentEnded(.failed), record)
+    }
+  }
+
+  private func write(_ record: EventRecord) {
+    sequence += 1
+    record.write(sequence: sequence, id: false, to: &server.chunk.writer)
+    if server.chunk.writer.count >= Limits.streamBufferBytesHigh { flush() }
+  }
+
+  func flush() {
+    guard server.chunk.writer.count > 0 else { return }
+    stream.send(server.chunk.writer.bytes)
+    server.chunk.writer.removeAll(keepingAtMost: 256 << 10)
+  }
+
+  private func finish(_ action: RunStateMachine.Action, _ record: EventRecord) {
+    guard action == .finish else { return }
+    sequence += 1
+    record.write(sequence: sequence, id: false, to: &server.chunk.writer)
+    server.metrics.event(record.kind)
+    stream.end(.finished, server.chunk.writer.bytes)
+    server.chunk.writer.removeAll(keepingAtMost: 256 << 10)
+    letGo()
+  }
+
+  func cancel(reason: String) {
+    drainFirst()
+    finish(machine.cancel(), encoder.cancelledRecord(reason: reason))
+  }
+
+  func deadlinePassed(_ tag: UInt8) {
+    timeLimit = nil
+    drainFirst()
+    let seconds = server.dockfile.streaming.maxRunSeconds
+    finish(
+      machine.timeLimitReached(),
+      encoder.failureRecord(
+        AgentError(code: "RUN_TIMEOUT", message: "the run took longer than \(seconds) seconds"), ended: false))
+  }
+
+  /// What the agent said before the end came first.
+  private func drainFirst() {
+    if let invocation { server.drain(invocation.execution) }
+  }
+
+  private func letGo() {
+    server.clearDeadline(timeLimit)
+    timeLimit = nil
+    if let invocation { server.letGo(invocation) }
+    invocation = nil
+    stream.onClose = nil
+  }
+}

@@ -1,0 +1,25 @@
+import DockrionCore
+
+/// Where the events of one agent go.
+protocol EventSink: AnyObject {
+  /// False while no more events can be taken: the ring fills and the agent waits.
+  var wantsEvents: Bool { get }
+  /// Takes an event. The last of an agent has an `ending`.
+  func receive(_ record: EventRecord)
+  /// A drain is over: sends on what it brought.
+  func flush()
+  /// Ends what is there with a terminal event of the server's own, and lets go of the agent.
+  func cancel(reason: String)
+}
+
+/// One agent that executes, on the loop's side. It stays until the agent has ended, whatever became of the client.
+final class Invocation {
+  let execution: Execution
+  /// Nil once nobody wants the agent's events any more.
+  var sink: (any EventSink)?
+
+  init(_ execution: Execution, _ sink: any EventSink) {
+    self.execution = execution
+    self.sink = sink
+  }
+}
