@@ -1,0 +1,151 @@
+import Dispatch
+import Glibc
+import Synchronization
+import Testing
+
+@testable import DockrionCore
+
+private final class Item: Sendable {
+  let producer: Int
+  let number: Int
+
+  init(_ producer: Int, _ number: Int) {
+    self.producer = producer
+    self.number = number
+  }
+}
+
+@Suite struct EventRingTests {
+  @Test func emptyRingGivesNothing() {
+    #expect(EventRing<Item>(capacity: 4).pop() == nil)
+  }
+
+  @Test(arguments: [2, 3, 4, 16, 17, 64, 100, 1024])
+  func ringHoldsAtLeastItsCapacityAndRefusesMoreThanTwice(_ capacity: Int) {
+    let ring = EventRing<Item>(capacity: capacity)
+    var pushed = 0
+    while pushed < capacity * 4, ring.push(Item(0, pushed)) { pushed += 1 }
+    #expect(pushed >= capacity)
+    #expect(pushed <= max(4, capacity * 4 - 1), "the ring never said that it is full")
+    #expect(ring.isFull)
+    for number in 0..<pushed { #expect(ring.pop()?.number == number) }
+    #expect(ring.pop() == nil)
+    #expect(!ring.isFull)
+    #expect(ring.push(Item(0, 0)))
+  }
+
+  @Test func whatIsLeftInARingIsFreedWithIt() {
+    weak var left: Item?
+    do {
+      let ring = EventRing<Item>(capacity: 8)
+      let item = Item(0, 0)
+      left = item
+      #expect(ring.push(item))
+    }
+    #expect(left == nil)
+  }
+
+  @Test(arguments: [2, 4, 64, 1024])
+  func manyProducersLoseNothingAndKeepTheirOrder(_ capacity: Int) {
+    let ring = EventRing<Item>(capacity: capacity)
+    let producers = 6
+    let each = 20_000
+    let started = DispatchGroup()
+    for producer in 0..<producers {
+      DispatchQueue(label: "producer.\(producer)").async(group: started) {
+        for number in 0..<each {
+          let item = Item(producer, number)
+          while !ring.push(item) { sched_yield() }
+        }
+      }
+    }
+    var next = [Int](repeating: 0, count: producers)
+    var taken = 0
+    var wrong = 0
+    while taken < producers * each {
+      guard let item = ring.pop() else {
+        sched_yield()
+        continue
+      }
+      if item.number != next[item.producer] { wrong += 1 }
+      next[item.producer] = item.number + 1
+      taken += 1
+      if taken % 5000 == 0 { usleep(1000) }
+    }
+    started.wait()
+    #expect(wrong == 0)
+    #expect(next == [Int](repeating: each, count: producers))
+    #expect(ring.pop() == nil)
+  }
+}
+
+private final class Marked: ReadyItem {
+  let readyLink = ReadyLink()
+  let pending = Atomic<Int>(0)
+}
+
+@Suite struct ReadyQueueTests {
+  @Test func manyMarksOfOneItemAreOneAnnouncementAndOneWakeUp() {
+    let wakeUps = WakeCounter()
+    let queue = ReadyQueue<Marked> { wakeUps.count.add(1, ordering: .relaxed) }
+    #expect(queue.park())
+    let item = Marked()
+    for _ in 0..<100 { queue.mark(item) }
+    queue.mark(Marked())
+    #expect(wakeUps.count.load(ordering: .relaxed) == 1)
+    var taken = 0
+    queue.takeAll { _ in taken += 1 }
+    #expect(taken == 2)
+  }
+
+  @Test func itemsComeInTheOrderOfTheirMarks() {
+    let queue = ReadyQueue<Marked> {}
+    let items = (0..<10).map { _ in Marked() }
+    for item in items { queue.mark(item) }
+    var taken: [Marked] = []
+    queue.takeAll { taken.append($0) }
+    #expect(taken.count == 10)
+    #expect(zip(items, taken).allSatisfy { $0 === $1 })
+  }
+
+  @Test func aMarkBeforeParkingForbidsIt() {
+    let queue = ReadyQueue<Marked> {}
+    queue.mark(Marked())
+    #expect(!queue.park())
+    queue.takeAll { _ in }
+    #expect(queue.park())
+  }
+
+  @Test func noWakeUpIsLost() {
+    let semaphore = DispatchSemaphore(value: 0)
+    let queue = ReadyQueue<Marked> { semaphore.signal() }
+    let items = (0..<8).map { _ in Marked() }
+    let each = 20_000
+    let group = DispatchGroup()
+    for (index, item) in items.enumerated() {
+      DispatchQueue(label: "marker.\(index)").async(group: group) {
+        for _ in 0..<each {
+          item.pending.add(1, ordering: .relaxed)
+          queue.mark(item)
+        }
+      }
+    }
+    var taken = 0
+    while taken < items.count * each {
+      if queue.park() {
+        guard semaphore.wait(timeout: .now() + .seconds(20)) == .success else {
+          Issue.record("asleep with \(items.count * each - taken) marks left")
+          return
+        }
+      }
+      queue.unpark()
+      queue.takeAll { taken += $0.pending.exchange(0, ordering: .relaxed) }
+    }
+    group.wait()
+    #expect(taken == items.count * each)
+  }
+}
+
+private final class WakeCounter: Sendable {
+  let count = Atomic<Int>(0)
+}

@@ -1,0 +1,174 @@
+import Testing
+
+@testable import DockrionCore
+
+@Suite struct RunLogTests {
+  private let encoder = EventEncoder(identity: .run("r"))
+
+  private func token(_ text: String) -> EventRecord {
+    encoder.record(.token, name: "token") { $0.append(member: "content", text) }
+  }
+
+  private func read(_ log: RunLog, from start: Int, bytesMax: Int = .max) -> [String] {
+    var text = ""
+    var at = start
+    while at <= log.lastSequence {
+      let (bytes, next) = log.read(from: at, bytesMax: bytesMax)
+      text += String(decoding: bytes, as: UTF8.self)
+      at = next
+    }
+    return text.split(separator: "\n\n").map(String.init)
+  }
+
+  @Test func eventsReadBackInTheirOrderWhateverTheStretch() {
+    let log = RunLog(eventsMax: 10_000)
+    for number in 1...3000 { log.append(token(String(repeating: "x", count: number % 300))) }
+    for size in [0, 1, 500, 70_000, Int.max] {
+      let events = read(log, from: 1, bytesMax: size)
+      #expect(events.count == 3000)
+      #expect(events.enumerated().allSatisfy { $1.hasPrefix("id: \($0 + 1)\nevent: token\n") })
+      #expect(events.enumerated().allSatisfy { $1.contains("\"sequence\":\($0 + 1),") })
+    }
+    #expect(read(log, from: 2990).count == 11)
+  }
+
+  @Test func onlyTheNewestAreKeptAndTheirMemoryToo() {
+    let log = RunLog(eventsMax: 10)
+    for _ in 1...5000 { log.append(token(String(repeating: "x", count: 1000))) }
+    #expect(log.lastSequence == 5000)
+    #expect(log.firstSequence == 4991)
+    #expect(read(log, from: log.firstSequence).count == 10)
+    #expect(log.byteCount < 200_000)
+  }
+
+  @Test func anEventLargerThanASegmentIsWhole() {
+    let log = RunLog(eventsMax: 100)
+    log.append(token("a"))
+    log.append(token(String(repeating: "y", count: 500_000)))
+    log.append(token("b"))
+    let events = read(log, from: 1)
+    #expect(events.count == 3)
+    #expect(events[1].utf8.count > 500_000)
+    log.shrink()
+    #expect(read(log, from: 1) == events)
+  }
+
+  @Test func filtersSeeKindsAndCustomNames() throws {
+    let log = RunLog(eventsMax: 100)
+    log.append(token("a"))
+    log.append(encoder.record(.custom, name: "fraud") { _ in })
+    log.append(encoder.record(.custom, name: "other") { _ in })
+    let filter = try EventsFilter(words: ["custom:fraud"])
+    #expect((1...3).map { log.passes(filter, at: $0) } == [false, true, false])
+    #expect(log.hasEvent(from: 2, passing: filter))
+    #expect(!log.hasEvent(from: 3, passing: filter))
+  }
+
+  @Test func droppingTheLastEventLeavesAnEmptyLogThatGoesOn() {
+    let log = RunLog(eventsMax: 10)
+    log.append(token("a"))
+    log.dropOldest()
+    #expect(log.firstSequence == 2)
+    #expect(log.append(token("b")) == 2)
+    #expect(read(log, from: 2).count == 1)
+  }
+}
+
+@Suite struct RunStateMachineTests {
+  private enum Happening: CaseIterable { case event, completed, failed, cancel, timeLimit }
+
+  private func apply(_ happening: Happening, _ machine: inout RunStateMachine) -> RunStateMachine.Action {
+    switch happening {
+    case .event: machine.event()
+    case .completed: machine.agentEnded(.completed)
+    case .failed: machine.agentEnded(.failed)
+    case .cancel: machine.cancel()
+    case .timeLimit: machine.timeLimitReached()
+    }
+  }
+
+  @Test func whateverComesFirstWinsAndIsTheOnlyEnd() {
+    var orders: [[Happening]] = [[]]
+    for _ in 0..<4 { orders = orders.flatMap { order in Happening.allCases.map { order + [$0] } } }
+    for order in orders {
+      var machine = RunStateMachine()
+      var ends = 0
+      var final: RunStatus?
+      for happening in order {
+        let action = apply(happening, &machine)
+        if action == .finish { ends += 1 }
+        if let final { #expect(machine.status == final && action == .ignore) }
+        if machine.status.isFinal { final = machine.status }
+      }
+      #expect(ends == (order.allSatisfy { $0 == .event } ? 0 : 1))
+    }
+  }
+}
+
+@Suite struct DeadlineQueuesTests {
+  private final class Target: DeadlineTarget {
+    var passed: [UInt8] = []
+    var onPass: ((UInt8) -> Void)?
+
+    func deadlinePassed(_ tag: UInt8) {
+      passed.append(tag)
+      onPass?(tag)
+    }
+  }
+
+  @Test func deadlinesPassInTimeAndOnce() {
+    let queues = DeadlineQueues()
+    let target = Target()
+    _ = queues.set(after: 100, now: 0, target, tag: 1)
+    _ = queues.set(after: 50, now: 0, target, tag: 2)
+    _ = queues.set(after: 100, now: 10, target, tag: 3)
+    #expect(queues.earliest == 50)
+    queues.pass(now: 49)
+    #expect(target.passed == [])
+    queues.pass(now: 100)
+    #expect(target.passed.sorted() == [1, 2])
+    #expect(queues.earliest == 110)
+    queues.pass(now: 1000)
+    #expect(target.passed.sorted() == [1, 2, 3])
+    #expect(queues.earliest == nil)
+    #expect(queues.count == 0)
+  }
+
+  @Test func aRenewedDeadlineStartsAnewAndAClearedOneIsGone() {
+    let queues = DeadlineQueues()
+    let target = Target()
+    let renewed = queues.set(after: 100, now: 0, target, tag: 1)
+    let cleared = queues.set(after: 100, now: 0, target, tag: 2)
+    queues.renew(renewed, now: 60)
+    queues.clear(cleared)
+    queues.clear(cleared)
+    queues.pass(now: 159)
+    #expect(target.passed == [])
+    queues.pass(now: 160)
+    #expect(target.passed == [1])
+    let reused = queues.set(after: 100, now: 200, target, tag: 3)
+    queues.clear(cleared)
+    queues.clear(renewed)
+    #expect(queues.count == 1)
+    queues.clear(reused)
+    #expect(queues.earliest == nil)
+  }
+
+  @Test func atargetMaySetAndClearWhileDeadlinesPass() {
+    let queues = DeadlineQueues()
+    let target = Target()
+    var second: DeadlineQueues.Token?
+    target.onPass = { tag in
+      if tag == 1 {
+        queues.clear(second)
+        _ = queues.set(after: 10, now: 100, target, tag: 9)
+      }
+    }
+    _ = queues.set(after: 100, now: 0, target, tag: 1)
+    second = queues.set(after: 100, now: 0, target, tag: 2)
+    queues.pass(now: 100)
+    #expect(target.passed == [1])
+    queues.pass(now: 110)
+    #expect(target.passed == [1, 9])
+  }
+}
