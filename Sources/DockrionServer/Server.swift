@@ -62,8 +62,8 @@ final class Server {
     self.loop = loop
     let wakeup = loop.wakeup
     ready = ReadyQueue { wakeup.wake() }
-    let cores = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-    workers = Workers(cores: cores, threads: dockfile.runtime.workerThreads)
+    ProcessFacts.preferThroughput()
+    workers = Workers(cores: ProcessFacts.usableCores(), threads: dockfile.runtime.workerThreads)
     let descriptors = ProcessFacts.raiseDescriptorLimit()
     let connections = min(dockfile.runtime.maxConnections, max(16, descriptors - 64))
     logger.info("descriptor limit \(descriptors), at most \(connections) connections")

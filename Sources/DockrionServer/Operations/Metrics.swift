@@ -1,4 +1,5 @@
 import DockrionCore
+import Foundation
 import Glibc
 
 /// A histogram with fixed bounds: counting is one comparison a bound.
@@ -167,6 +168,21 @@ enum ProcessFacts {
     var count = -3  // ".", ".." and the directory itself
     while readdir(directory) != nil { count += 1 }
     return count
+  }
+
+  /// Cores that this process may use: those it is pinned to, or all.
+  static func usableCores() -> Int {
+    max(1, ProcessInfo.processInfo.activeProcessorCount)
+  }
+
+  /// Lets the thread that wakes another finish its work first (`SCHED_BATCH`, inherited by the workers).
+  ///
+  /// Where loop and workers share a core, switching at every wake-up costs more than the events do:
+  /// `docs/performance.md` has the figures. It needs no privilege, and where the kernel refuses nothing is lost.
+  static func preferThroughput() {
+    var parameter = sched_param(sched_priority: 0)
+    let batch: Int32 = 3  // SCHED_BATCH of <sched.h>, which the Glibc module leaves out
+    _ = sched_setscheduler(0, batch, &parameter)
   }
 
   /// Raises the descriptor limit to the hard limit and returns it.
