@@ -42,7 +42,6 @@ final class Server {
   private var graceEnds: Int64?
   private var ids = RandomIDs()
   private var lastNow = Clock.monotonicNanoseconds()
-  private var retryAcceptAt: Int64 = 0
 
   init(_ dockfile: Dockfile, _ agents: [String: any Agent], _ logger: Logger) throws(ServerError) {
     self.dockfile = dockfile
@@ -118,16 +117,12 @@ final class Server {
     for stream in unsentHeads { stream.sendHead() }
     unsentHeads.removeAll(keepingCapacity: true)
     listener.reap()
-    if began >= retryAcceptAt {
-      listener.retryAccepting()
-      retryAcceptAt = began + 100_000_000
-    }
     metrics.loopLag.add(Clock.monotonicNanoseconds() - began)
     if phase == .draining { stopIfDrained(began) }
   }
 
   private var nextDeadline: Int64? {
-    [deadlines.earliest, graceEnds].compactMap { $0 }.min()
+    [deadlines.earliest, graceEnds, listener.acceptsAgainAt].compactMap { $0 }.min()
   }
 
   // MARK: Stopping
@@ -194,15 +189,17 @@ final class Server {
       taken += 1
       if invocation.sink != nil, !record.text.isEmpty {
         metrics.event(record.kind)
-        metrics.emitToWrite.add(lastNow - record.emittedAt)
+        metrics.emitToWrite.add(max(0, lastNow - record.emittedAt))
       }
-      invocation.sink?.receive(record)
-      if record.ending != nil {
+      guard record.ending == nil else {
+        invocation.hasEnded = true
         invocations[execution.slot] = nil
         freeSlots.append(execution.slot)
         execution.close()
+        invocation.sink?.receive(record)
         break
       }
+      invocation.sink?.receive(record)
       if taken == Limits.drainEventsMax {
         execution.markReady()
         break
@@ -218,6 +215,7 @@ final class Server {
   func letGo(_ invocation: Invocation) {
     invocation.sink?.flush()
     invocation.sink = nil
+    if invocation.hasEnded { return }
     invocation.execution.cancel()
     // What waits in the ring may be its end, or keep it from getting there.
     invocation.execution.markReady()

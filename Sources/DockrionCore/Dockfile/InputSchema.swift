@@ -153,7 +153,7 @@ final class SchemaNode: Sendable {
   /// Checks `required` and `properties`.
   func check(members object: JSONObject) -> InputSchemaViolation? {
     for name in required where object[name] == nil {
-      return InputSchemaViolation(pointer: "", message: "\(quoted(name)) is missing")
+      return InputSchemaViolation(pointer: "", message: "it is required").inside(name)
     }
     for (name, node) in properties {
       guard let member = object[name] else { continue }

@@ -1,6 +1,7 @@
 import CLibevent
 import DockrionCore
 import Glibc
+import Synchronization
 
 /// evhttp and the sockets it accepts on: the one file's worth of server that libevent does for us.
 final class HTTPListener {
@@ -174,8 +175,12 @@ final class HTTPListener {
       close(descriptor)
       throw ServerError(.libeventFailed, "no memory for a listener")
     }
-    // Out of descriptors: without this libevent would call accept again at once, for ever.
-    evconnlistener_set_error_cb(listener) { listener, _ in evconnlistener_disable(listener) }
+    // Out of descriptors: without a pause libevent would call accept again at once, for ever. The callback's
+    // context is evhttp's, so the pause is noticed at the end of the tick.
+    evconnlistener_set_error_cb(listener) { listener, _ in
+      evconnlistener_disable(listener)
+      HTTPListener.acceptFailed.store(true, ordering: .relaxed)
+    }
     listeners.append(listener)
   }
 
@@ -237,20 +242,29 @@ final class HTTPListener {
       for connection in closed { connection.free() }
       for request in freed { evhttp_request_free(request) }
     }
-    let mayAccept = connections.count < limits.maxConnections && !stopped
-    if mayAccept != accepting || mayAccept && !allEnabled {
-      accepting = mayAccept
-      for listener in listeners {
-        _ = mayAccept ? evconnlistener_enable(listener) : evconnlistener_disable(listener)
-      }
-      allEnabled = true
-    }
+    pauseOrResumeAccepting()
   }
 
-  private var allEnabled = true
+  // libevent gives the error callback no context of ours, and a C function can capture none.
+  private static let acceptFailed = Atomic<Bool>(false)
 
-  /// Makes `reap` try again to accept after the process had run out of descriptors.
-  func retryAccepting() { allEnabled = false }
+  private func pauseOrResumeAccepting() {
+    if HTTPListener.acceptFailed.load(ordering: .relaxed) {
+      HTTPListener.acceptFailed.store(false, ordering: .relaxed)
+      accepting = false
+      acceptsAgainAt = now() + 100_000_000
+    }
+    var may = connections.count < limits.maxConnections && !stopped
+    if let again = acceptsAgainAt {
+      if now() >= again { acceptsAgainAt = nil } else { may = false }
+    }
+    guard may != accepting else { return }
+    accepting = may
+    for listener in listeners { _ = may ? evconnlistener_enable(listener) : evconnlistener_disable(listener) }
+  }
+
+  /// When accepting goes on after the process had run out of descriptors; nil when it has not.
+  private(set) var acceptsAgainAt: Int64?
 
   /// Accepts nobody any more and closes every connection.
   func stop() {

@@ -34,7 +34,8 @@ final class EventStream: ExchangeOwner, DeadlineTarget {
     self.identity = identity
     self.pattern = pattern
     var writer = ByteWriter(capacity: 512)
-    exchange.startStream(Self.headers + headers, head: &writer)
+    exchange.startStream(
+      Self.headers + headers + (server.cors?.headers(exchange) ?? []), head: &writer)
     if preface.utf8CodeUnitCount > 0, !exchange.isHead {
       if exchange.isChunked {
         writer.append(hexadecimal: preface.utf8CodeUnitCount)

@@ -17,6 +17,8 @@ final class Invocation {
   let execution: Execution
   /// Nil once nobody wants the agent's events any more.
   var sink: (any EventSink)?
+  /// True once the agent's last record has been taken.
+  var hasEnded = false
 
   init(_ execution: Execution, _ sink: any EventSink) {
     self.execution = execution
