@@ -1,0 +1,158 @@
+import Testing
+
+/// One event as it came.
+struct Event: Sendable {
+  var id: String?
+  var type: String
+  /// The one line behind `data: `.
+  var data: String
+  /// When its last byte was read, on the monotonic clock.
+  var arrival: UInt64
+
+  func json() throws -> JSON { try JSON(data) }
+
+  /// Nil for what belongs to the connection alone: heartbeats, `timeout`, `gap`.
+  var sequence: Int? {
+    guard let start = data.firstRange(of: "\"sequence\":") else { return nil }
+    return Int(data[start.upperBound...].prefix { $0.isNumber })
+  }
+
+  var isTerminal: Bool { ["complete", "error", "cancelled"].contains(type) }
+}
+
+/// What an event stream consists of.
+enum Frame: Sendable {
+  case event(Event)
+  case retry(Int)
+  case comment(String)
+
+  var event: Event? {
+    guard case .event(let event) = self else { return nil }
+    return event
+  }
+}
+
+/// Takes the exact byte form of the protocol's sections 4 and 6, and throws at anything else.
+struct FrameParser {
+  private var waiting: [UInt8] = []
+
+  /// Whether the stream ends between two frames.
+  var isBetweenFrames: Bool { waiting.isEmpty }
+
+  mutating func feed(_ bytes: [UInt8], arrival: UInt64) throws -> [Frame] {
+    waiting += bytes
+    var frames: [Frame] = []
+    var start = 0
+    var index = 1
+    while index < waiting.count {
+      if waiting[index] == 10, waiting[index - 1] == 10 {
+        frames.append(try frame(waiting[start..<(index - 1)], arrival: arrival))
+        start = index + 1
+        index += 1
+      }
+      index += 1
+    }
+    waiting.removeFirst(start)
+    return frames
+  }
+
+  private func frame(_ bytes: ArraySlice<UInt8>, arrival: UInt64) throws -> Frame {
+    guard let text = String(validating: bytes, as: UTF8.self), !bytes.contains(13) else {
+      throw ClientError("bytes that no frame holds: \(String(decoding: bytes, as: UTF8.self))")
+    }
+    var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    if lines.count == 1 {
+      if lines[0].hasPrefix("retry: "), let value = Int(lines[0].dropFirst(7)) { return .retry(value) }
+      if lines[0].hasPrefix(": ") { return .comment(String(lines[0].dropFirst(2))) }
+    }
+    var id: String?
+    if lines.count == 3, lines[0].hasPrefix("id: ") { id = String(lines.removeFirst().dropFirst(4)) }
+    guard lines.count == 2, lines[0].hasPrefix("event: "), lines[1].hasPrefix("data: {"), text.hasSuffix("}")
+    else { throw ClientError("no frame: \(text)") }
+    return .event(
+      Event(
+        id: id, type: String(lines[0].dropFirst(7)), data: String(lines[1].dropFirst(6)), arrival: arrival))
+  }
+}
+
+/// A response of type `text/event-stream`, read as it comes.
+final class EventStream {
+  let connection: Connection
+  let head: ResponseHead
+  /// Every byte of the body so far.
+  private(set) var bytes: [UInt8] = []
+  private var parser: ResponseParser
+  private var frames = FrameParser()
+  private var ready: [Frame] = []
+  private var next = 0
+
+  /// Sends the request and reads the response's head.
+  init(on connection: Connection, request: String, within seconds: Double = 10) throws {
+    self.connection = connection
+    let deadline = Deadline.in(seconds)
+    var parser = ResponseParser(method: "GET")
+    try connection.send(request)
+    var first: [UInt8] = []
+    while parser.head == nil {
+      let bytes = try connection.receive(until: deadline)
+      guard !bytes.isEmpty else { throw ClientError("closed before the head") }
+      first += try parser.feed(bytes)
+    }
+    guard let head = parser.head else { throw ClientError("no head") }
+    self.head = head
+    self.parser = parser
+    guard head.status == 200, head["Content-Type"]?.hasPrefix("text/event-stream") == true else {
+      throw ClientError(
+        "status \(head.status) instead of a stream: \(String(decoding: first, as: UTF8.self))")
+    }
+    try take(first)
+  }
+
+  /// The next frame; nil after the last, once the response has ended as it should.
+  func frame(within seconds: Double = 10) throws -> Frame? {
+    let deadline = Deadline.in(seconds)
+    while next == ready.count {
+      if parser.isFinished {
+        guard frames.isBetweenFrames else { throw ClientError("the stream ends inside a frame") }
+        return nil
+      }
+      let bytes = try connection.receive(until: deadline)
+      if bytes.isEmpty { try parser.end() } else { try take(parser.feed(bytes)) }
+    }
+    next += 1
+    return ready[next - 1]
+  }
+
+  /// The next event, whatever comments stand before it; nil at the end.
+  func event(within seconds: Double = 10) throws -> Event? {
+    while let frame = try frame(within: seconds) {
+      if let event = frame.event { return event }
+    }
+    return nil
+  }
+
+  /// The events up to one of this type, which is the last of them.
+  func events(through type: String, within seconds: Double = 10) throws -> [Event] {
+    var events: [Event] = []
+    while let event = try event(within: seconds) {
+      events.append(event)
+      if event.type == type { return events }
+    }
+    throw ClientError("the stream ended without \(type): \(events.map(\.type))")
+  }
+
+  /// Every event up to the end of the response; `seconds` is the longest silence.
+  func remainingEvents(within seconds: Double = 10) throws -> [Event] {
+    var events: [Event] = []
+    while let event = try event(within: seconds) { events.append(event) }
+    return events
+  }
+
+  /// Whether the response came in chunks.
+  var isChunked: Bool { parser.isChunked }
+
+  private func take(_ gained: [UInt8]) throws {
+    bytes += gained
+    ready += try frames.feed(gained, arrival: monotonicNanoseconds())
+  }
+}
