@@ -63,6 +63,11 @@ final class EventLoop {
   /// Calls `body` in a turn of the loop whenever one of the signals arrives.
   func handleSignals(_ numbers: [Int32], _ body: @escaping (Int32) -> Void) {
     onSignal = body
+    // A parent may have started us with them blocked, and a mask is inherited.
+    var set = sigset_t()
+    sigemptyset(&set)
+    for number in numbers { sigaddset(&set, number) }
+    pthread_sigmask(SIG_UNBLOCK, &set, nil)
     let me = Unmanaged.passUnretained(self).toOpaque()
     for number in numbers {
       let event = event_new(

@@ -54,7 +54,7 @@ struct Metrics {
   }
 
   private static func sample(_ line: Substring) throws -> Sample {
-    let form = /([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{([^}]*)\})? (\S+)/
+    let form = /([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[^"}]|"[^"]*")*)\})? (\S+)/
     guard let match = line.wholeMatch(of: form) else { throw ClientError("no sample: \(line)") }
     let value: Double? = match.3 == "+Inf" ? .infinity : Double(match.3)
     guard let value else { throw ClientError("no number: \(line)") }
