@@ -153,7 +153,7 @@ private func isDecimalInteger(_ text: some StringProtocol) -> Bool {
 
 /// The value of such a text, or nil when it is beyond 64 bits.
 private func decimalInteger(_ text: some StringProtocol) -> Int? {
-  Int(text.filter { $0 != "_" })
+  Int(String(text.filter { $0 != "_" }))
 }
 
 private let byteUnits: [String: Int] = [
