@@ -37,6 +37,8 @@ struct ConfigComposer {
       issues.error("", at: nil, "the file has \(text.utf8.count) bytes; a Dockfile has at most 1 MiB")
       return nil
     }
+    let hasMark = text.unicodeScalars.first == "\u{FEFF}"
+    let text = hasMark ? String(text.unicodeScalars.dropFirst()) : text
     guard checkCharacters(of: text), checkAliases(of: text), let root = parse(text) else { return nil }
     let node = convert(root, field: "", depth: 0, interpolates: true)
     switch node.content {

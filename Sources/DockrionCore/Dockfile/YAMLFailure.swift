@@ -50,20 +50,29 @@ enum YAMLFailure: Error {
           ConfigPlace(line: place.line, column: column), "a tab stands here; YAML is indented with spaces"
         )
       }
+      if problem.hasPrefix("Maximum nesting level") {
+        return (place, "lists and mappings are nested deeper than \(ConfigComposer.depthMax)")
+      }
       var message = "this is not YAML: \(problem)"
       if let context {
         message += " \(context)"
         if let contextLine, contextLine != place?.line { message += " that begins in line \(contextLine)" }
       }
+      if context?.contains("flow") ?? false, let place, Self.line(place.line, of: text).contains("${") {
+        message += "; inside {…} and […], text with ${…} needs quotes"
+      }
       return (place, message)
     }
   }
 
+  private static func line(_ number: Int, of text: String) -> Substring {
+    let lines = text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
+    return lines.indices.contains(number - 1) ? Substring(lines[number - 1]) : ""
+  }
+
   /// The column of a tab that is to blame: the character at the place, or one in its line's indentation.
   private static func tabColumn(in text: String, at place: ConfigPlace) -> Int? {
-    let lines = text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
-    guard lines.indices.contains(place.line - 1) else { return nil }
-    let line = lines[place.line - 1]
+    let line = Self.line(place.line, of: text).unicodeScalars
     let indentation = line.prefix { $0 == " " || $0 == "\t" }
     if let tab = indentation.firstIndex(of: "\t") {
       return line.distance(from: line.startIndex, to: tab) + 1
@@ -92,7 +101,9 @@ enum AliasScan {
         content.formIndex(after: &index)
         guard sign == UInt8(ascii: "&") || sign == UInt8(ascii: "*") else { continue }
         let name = content[index...].prefix { !" \t\r,[]{}".utf8.contains($0) }
-        if sign == UInt8(ascii: "&") {
+        if name.isEmpty {
+          continue
+        } else if sign == UInt8(ascii: "&") {
           anchors.insert(Substring(name))
         } else {
           let column = content.distance(from: content.startIndex, to: index)
