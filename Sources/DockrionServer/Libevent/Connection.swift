@@ -112,7 +112,7 @@ final class Connection: DeadlineTarget {
   }
 
   private func happened(_ what: Int16) {
-    if closeReason == nil { closeReason = .client }
+    if closeReason == nil { closeReason = errno == ETIMEDOUT ? .stalled : .client }
     // evhttp frees the connection in here, which calls `closed`.
     listener.callbacks.event?(buffer, what, UnsafeMutableRawPointer(evcon))
   }

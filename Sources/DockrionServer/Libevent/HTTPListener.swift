@@ -94,8 +94,9 @@ final class HTTPListener {
     // Accepted sockets inherit it. Without it a stream's second small write waits 40 ms for a delayed ACK.
     setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, 4)
     setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &one, 4)
-    // A peer that vanished without a word is dropped when it has acknowledged nothing for that long.
-    var milliseconds = UInt32(limits.stallTimeoutSeconds * 1000)
+    // A peer that vanished without a word is dropped when it has acknowledged nothing for that long. It is more
+    // than the stall timeout, which closes a client that still answers but takes nothing.
+    var milliseconds = UInt32(limits.stallTimeoutSeconds * 1000 + 5000)
     setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &milliseconds, 4)
     let bound = withUnsafePointer(to: &address) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, socklen_t(length)) }

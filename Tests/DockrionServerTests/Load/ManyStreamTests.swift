@@ -9,6 +9,16 @@ private func sequences(_ body: [UInt8]) throws -> [Int] {
   return try parser.feed(body, arrival: 0).compactMap { $0.event?.sequence }
 }
 
+/// Makes the server open what it keeps open, such as the descriptors behind Dispatch's timers.
+private func warmUp(_ server: ServerProcess) throws {
+  let before = try server.connect()
+  let streams = try (0..<8).map { _ in try server.invokeStream(#"{"tokens":3,"interval_ms":20}"#) }
+  for stream in streams { _ = try stream.remainingEvents() }
+  before.close()
+  for stream in streams { stream.connection.close() }
+  #expect(try eventually(within: 5) { try server.metrics().sum("dockrion_connections") == 1 })
+}
+
 @Suite(.ownsMachine) struct ManyStreamTests {
   @Test func aThousandStreamsFinishInTimeAndLoseNothing() throws {
     try withServer(dockfile("scripted")) { server in
@@ -26,7 +36,7 @@ private func sequences(_ body: [UInt8]) throws -> [Int] {
 
   @Test func heldStreamsCostLittleMemoryAndFewThreads() throws {
     try withServer(dockfile("scripted")) { server in
-      _ = try server.post("/invoke", #"{"tokens":1}"#)
+      try warmUp(server)
       let count = 2000
       let (memory, descriptors) = (server.residentBytes, server.descriptorCount)
       let streams = ManyStreams(
@@ -61,7 +71,7 @@ private func sequences(_ body: [UInt8]) throws -> [Int] {
   @Test func vanishedClientsLeaveNothingBehind() throws {
     let sections = "streaming: {events: {heartbeat_interval: 1}}\n"
     try withServer(dockfile("scripted", sections)) { server in
-      _ = try server.post("/invoke", #"{"tokens":1}"#)
+      try warmUp(server)
       let descriptors = server.descriptorCount
       let silent = request("/invoke/stream", #"{"tokens":0,"hang":true}"#)
       let busy = request("/invoke/stream", #"{"tokens":100000,"token_bytes":500}"#)
