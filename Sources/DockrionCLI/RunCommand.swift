@@ -37,7 +37,8 @@ struct RunCommand: ParsableCommand {
       throw ValidationError("--port: \(port) is out of range (1…65535, or 0 for a free one)")
     }
     if unixSocket != nil, host != nil || port != nil {
-      throw ValidationError("--unix-socket stands alone: a server listens on a socket or on --host and --port")
+      throw ValidationError(
+        "--unix-socket stands alone: a server listens on a socket or on --host and --port")
     }
   }
 

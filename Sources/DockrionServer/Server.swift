@@ -50,7 +50,8 @@ final class Server {
       let known = agents.keys.sorted().joined(separator: ", ")
       throw ServerError(
         .unknownAgent,
-        "\(dockfile.path): agent \"\(dockfile.agent.lookupName)\" is not registered; this program has: \(known)")
+        "\(dockfile.path): agent \"\(dockfile.agent.lookupName)\" is not registered; this program has: \(known)"
+      )
     }
     self.agent = agent
     auth = try Authenticator(dockfile)
@@ -159,7 +160,9 @@ final class Server {
   // MARK: Agents
 
   /// Starts the agent; nil when as many run as may.
-  func start(_ identity: EventEncoder, hasEvents: Bool, input: JSONObject, _ sink: any EventSink) -> Invocation {
+  func start(_ identity: EventEncoder, hasEvents: Bool, input: JSONObject, _ sink: any EventSink)
+    -> Invocation
+  {
     let slot: Int
     if let free = freeSlots.popLast() {
       slot = free

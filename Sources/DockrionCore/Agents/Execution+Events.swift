@@ -60,7 +60,9 @@ extension Execution {
     } catch let error as JSONWriteError {
       throw EmitError.notRepresentable(error.description)
     }
-    guard record.text.count <= Limits.eventBytesMax else { throw EmitError.tooLarge(bytes: record.text.count) }
+    guard record.text.count <= Limits.eventBytesMax else {
+      throw EmitError.tooLarge(bytes: record.text.count)
+    }
     return record
   }
 }

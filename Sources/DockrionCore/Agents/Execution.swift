@@ -140,7 +140,8 @@ public final class Execution: ReadyItem {
     }
     let ending = AgentEnding.completed(output: writer.array(), latencySeconds: seconds)
     guard route.hasEvents else {
-      return EventRecord(kind: .complete, text: [], hole: 0, emittedAt: Clock.monotonicNanoseconds(), ending: ending)
+      return EventRecord(
+        kind: .complete, text: [], hole: 0, emittedAt: Clock.monotonicNanoseconds(), ending: ending)
     }
     return try encoder.record(.complete, name: "complete", sizeHint: writer.count, ending: ending) { out in
       out.append(",\"output\":")

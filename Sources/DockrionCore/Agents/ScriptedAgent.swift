@@ -114,7 +114,8 @@ private enum Act {
       self = .sleep(.microseconds(Int64(milliseconds * 1000)))
     case let other:
       throw Fields.problem(
-        "\(pointer)/type", "\"\(other.prefix(60))\" is none of progress, checkpoint, token, step, custom, sleep")
+        "\(pointer)/type",
+        "\"\(other.prefix(60))\" is none of progress, checkpoint, token, step, custom, sleep")
     }
   }
 
@@ -168,7 +169,8 @@ private struct Fields {
   func int(_ name: String, in range: ClosedRange<Int>) throws -> Int? {
     guard let value = try read(name, "an integer", { $0.int }) else { return nil }
     guard range.contains(value) else {
-      throw Self.problem("\(pointer)/\(name)", "\(value) is out of range (\(range.lowerBound)…\(range.upperBound))")
+      throw Self.problem(
+        "\(pointer)/\(name)", "\(value) is out of range (\(range.lowerBound)…\(range.upperBound))")
     }
     return value
   }
@@ -176,7 +178,8 @@ private struct Fields {
   func number(_ name: String, in range: ClosedRange<Double>) throws -> Double? {
     guard let value = try read(name, "a number", { $0.double }) else { return nil }
     guard range.contains(value) else {
-      throw Self.problem("\(pointer)/\(name)", "\(value) is out of range (\(range.lowerBound)…\(range.upperBound))")
+      throw Self.problem(
+        "\(pointer)/\(name)", "\(value) is out of range (\(range.lowerBound)…\(range.upperBound))")
     }
     return value
   }

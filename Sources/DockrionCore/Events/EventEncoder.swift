@@ -51,7 +51,8 @@ public struct EventEncoder: Sendable {
     try fields(&out)
     out.append("}\n\n")
     return EventRecord(
-      kind: kind, text: out.array(), hole: hole, emittedAt: emittedAt, customName: kind == .custom ? name : nil,
+      kind: kind, text: out.array(), hole: hole, emittedAt: emittedAt,
+      customName: kind == .custom ? name : nil,
       ending: ending)
   }
 

@@ -17,7 +17,8 @@ public final class EventRecord: Sendable {
   public let ending: AgentEnding?
 
   init(
-    kind: EventKind, text: [UInt8], hole: Int, emittedAt: Int64, customName: String? = nil, ending: AgentEnding? = nil
+    kind: EventKind, text: [UInt8], hole: Int, emittedAt: Int64, customName: String? = nil,
+    ending: AgentEnding? = nil
   ) {
     self.kind = kind
     self.text = text

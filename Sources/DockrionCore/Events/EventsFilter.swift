@@ -101,7 +101,9 @@ public enum EventKind: UInt8, Sendable, CaseIterable {
   /// True for `^[a-zA-Z_][a-zA-Z0-9_]*$` of at most 128 bytes that is not a built-in event's name.
   public static func isCustomName(_ name: String) -> Bool {
     let utf8 = name.utf8
-    guard let first = utf8.first, utf8.count <= Limits.eventNameBytesMax, !isDigit(first) else { return false }
+    guard let first = utf8.first, utf8.count <= Limits.eventNameBytesMax, !isDigit(first) else {
+      return false
+    }
     return utf8.allSatisfy { isLetter($0) || isDigit($0) || $0 == UInt8(ascii: "_") }
       && byName[name] == nil && !reserved.contains(name)
   }

@@ -23,7 +23,8 @@ extension JSONObject {
   /// Reads a JSON object from a string; see `init(parsing:)` for bytes.
   public init(parsing text: String) throws(JSONParseError) {
     let bytes = Array(text.utf8)
-    do { self = try bytes.withUnsafeBytes { try JSONObject(parsing: $0) } } catch let error as JSONParseError {
+    do { self = try bytes.withUnsafeBytes { try JSONObject(parsing: $0) } } catch let error as JSONParseError
+    {
       throw error
     } catch {
       throw JSONParseError(description: "\(error)")
@@ -34,18 +35,24 @@ extension JSONObject {
 extension JSONValue {
   /// Reads any JSON value from UTF-8 text; see `JSONObject.init(parsing:)`.
   public init(parsing text: UnsafeRawBufferPointer) throws(JSONParseError) {
-    guard let start = text.baseAddress, !text.isEmpty else { throw JSONParseError(description: "it is empty") }
+    guard let start = text.baseAddress, !text.isEmpty else {
+      throw JSONParseError(description: "it is empty")
+    }
     // Foundation guesses UTF-16 and UTF-32 from zero bytes and byte order marks; the protocol is UTF-8 only.
     if text[0] >= 0xFE || memchr(start, 0, text.count) != nil {
       throw JSONParseError(description: "it is not UTF-8 text")
     }
-    let data = Data(bytesNoCopy: UnsafeMutableRawPointer(mutating: start), count: text.count, deallocator: .none)
+    let data = Data(
+      bytesNoCopy: UnsafeMutableRawPointer(mutating: start), count: text.count, deallocator: .none)
     let parsed: Any
     do {
       parsed = try JSONSerialization.jsonObject(with: data, options: .fragmentsAllowed)
     } catch {
       let reason = (error as NSError).userInfo["NSDebugDescription"] as? String ?? error.localizedDescription
       throw JSONParseError(description: reason.hasSuffix(".") ? String(reason.dropLast()) : reason)
+    }
+    if let at = text.trailingComma {
+      throw JSONParseError(description: "Comma after the last element at byte \(at)")
     }
     self.init(foundation: parsed)
   }
@@ -71,5 +78,28 @@ extension JSONValue {
       }
     default: self = .null
     }
+  }
+}
+
+extension UnsafeRawBufferPointer {
+  /// Where a comma stands before a closing bracket, in a text that is JSON otherwise. Foundation lets it pass.
+  fileprivate var trailingComma: Int? {
+    var comma: Int?
+    var at = 0
+    while at < count {
+      switch self[at] {
+      case UInt8(ascii: "\""):
+        comma = nil
+        at += 1
+        while at < count, self[at] != UInt8(ascii: "\"") { at += self[at] == UInt8(ascii: "\\") ? 2 : 1 }
+      case UInt8(ascii: ","): comma = at
+      case UInt8(ascii: "}"), UInt8(ascii: "]"):
+        if let comma { return comma }
+      case UInt8(ascii: " "), UInt8(ascii: "\n"), UInt8(ascii: "\r"), UInt8(ascii: "\t"): break
+      default: comma = nil
+      }
+      at += 1
+    }
+    return nil
   }
 }

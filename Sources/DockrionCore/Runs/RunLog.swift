@@ -59,7 +59,9 @@ public final class RunLog {
   }
 
   private func store(_ bytes: UnsafeRawBufferPointer, _ kind: EventKind) {
-    if segments.isEmpty || segments[segments.count - 1].capacity - segments[segments.count - 1].used < bytes.count {
+    if segments.isEmpty
+      || segments[segments.count - 1].capacity - segments[segments.count - 1].used < bytes.count
+    {
       let last = segments.last?.capacity ?? Self.firstSegmentBytes / 2
       let capacity = max(min(last * 2, Self.segmentBytesMax), bytes.count)
       segments.append(Segment(start: .allocate(byteCount: capacity, alignment: 8), capacity: capacity))
@@ -67,12 +69,15 @@ public final class RunLog {
     }
     let last = segments.count - 1
     let offset = segments[last].used
-    if let base = bytes.baseAddress { (segments[last].start + offset).copyMemory(from: base, byteCount: bytes.count) }
+    if let base = bytes.baseAddress {
+      (segments[last].start + offset).copyMemory(from: base, byteCount: bytes.count)
+    }
     segments[last].used += bytes.count
     segments[last].events += 1
     entries.append(
       Entry(
-        offset: UInt32(offset), length: UInt32(bytes.count), segment: droppedSegments &+ UInt32(last), kind: kind))
+        offset: UInt32(offset), length: UInt32(bytes.count), segment: droppedSegments &+ UInt32(last),
+        kind: kind))
   }
 
   /// Drops the oldest event; readers that still needed it are told by `firstSequence`.

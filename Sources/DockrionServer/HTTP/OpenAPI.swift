@@ -66,7 +66,8 @@ struct OpenAPI {
       ]
     }
     var operation: JSONObject = [
-      "operationId": .string("\(endpoint)"), "summary": .string(text.summary), "responses": .object(responses),
+      "operationId": .string("\(endpoint)"), "summary": .string(text.summary),
+      "responses": .object(responses),
     ]
     if !text.parameters.isEmpty {
       operation["parameters"] = .array(
@@ -96,10 +97,13 @@ struct OpenAPI {
     let stream = "text/event-stream"
     let string: JSONObject = ["type": "string"]
     switch endpoint {
-    case .invoke: return Text(summary: "Runs the agent and answers with its output", statuses: [200] + payloadErrors + [500, 504])
+    case .invoke:
+      return Text(
+        summary: "Runs the agent and answers with its output", statuses: [200] + payloadErrors + [500, 504])
     case .invokeStream:
       return Text(
-        summary: "Runs the agent and streams its events", statuses: [200] + payloadErrors, contentType: stream,
+        summary: "Runs the agent and streams its events", statuses: [200] + payloadErrors,
+        contentType: stream,
         schema: string, parameters: [("X-Request-Id", "header", "string")])
     case .createRun:
       return Text(
@@ -108,17 +112,21 @@ struct OpenAPI {
     case .listRuns:
       return Text(
         summary: "Lists runs, newest first", statuses: [200, 400],
-        parameters: [("status", "query", "string"), ("limit", "query", "integer"), ("cursor", "query", "string")])
+        parameters: [
+          ("status", "query", "string"), ("limit", "query", "integer"), ("cursor", "query", "string"),
+        ])
     case .run: return Text(summary: "Shows a run", statuses: [200, 400, 404])
     case .cancelRun:
       return Text(
         summary: "Cancels a run", statuses: [200, 400, 404, 409], parameters: [("reason", "query", "string")])
     case .runEvents:
       return Text(
-        summary: "Streams a run's events, stored and live", statuses: [200, 204, 400, 404, 429], contentType: stream,
+        summary: "Streams a run's events, stored and live", statuses: [200, 204, 400, 404, 429],
+        contentType: stream,
         schema: string,
         parameters: [
-          ("from_sequence", "query", "integer"), ("timeout", "query", "integer"), ("events", "query", "string"),
+          ("from_sequence", "query", "integer"), ("timeout", "query", "integer"),
+          ("events", "query", "string"),
           ("Last-Event-ID", "header", "string"),
         ])
     case .health: return Text(summary: "Says that the process lives", statuses: [200])

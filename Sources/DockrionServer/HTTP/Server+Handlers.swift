@@ -162,7 +162,8 @@ extension Server {
       if let entry = store.entry(key: key), let run = store[entry.runID] {
         guard entry.bodyHash == hash, entry.bodyCount == count else {
           throw ErrorReply(
-            409, "IDEMPOTENCY_KEY_REUSED", "Idempotency-Key: this key made run \"\(run.id)\" with another body")
+            409, "IDEMPOTENCY_KEY_REUSED",
+            "Idempotency-Key: this key made run \"\(run.id)\" with another body")
         }
         return replyCreated(exchange, run)
       }
@@ -202,7 +203,8 @@ extension Server {
 
   private func listRuns(_ exchange: Exchange) throws(ErrorReply) {
     let query = Query(exchange.query)
-    let limit = try query.int("limit", in: 1...Limits.runsPageMax, "an integer from 1 to \(Limits.runsPageMax)")
+    let limit = try query.int(
+      "limit", in: 1...Limits.runsPageMax, "an integer from 1 to \(Limits.runsPageMax)")
     let cursor = try query.int("cursor", in: 0...Int.max, "a cursor that this server gave")
     var status: RunStatus?
     if let word = query["status"] {

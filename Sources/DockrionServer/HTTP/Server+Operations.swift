@@ -68,7 +68,8 @@ enum ExamplePayload {
     guard let schema else { return ["text": "Hello, world!"] }
     let properties = schema["properties"]?.object ?? [:]
     let required = Set((schema["required"]?.array ?? []).compactMap(\.string))
-    return JSONObject(properties.filter { required.contains($0.key) }.map { ($0.key, value($0.value.object, 0)) })
+    return JSONObject(
+      properties.filter { required.contains($0.key) }.map { ($0.key, value($0.value.object, 0)) })
   }
 
   private static func value(_ schema: JSONObject?, _ depth: Int) -> JSONValue {
@@ -85,7 +86,8 @@ enum ExamplePayload {
       let required = Set((schema["required"]?.array ?? []).compactMap(\.string))
       return .object(
         JSONObject(
-          properties.filter { required.contains($0.key) }.map { ($0.key, value($0.value.object, depth + 1)) }))
+          properties.filter { required.contains($0.key) }.map { ($0.key, value($0.value.object, depth + 1)) })
+      )
     default: return "Hello, world!"
     }
   }

@@ -21,7 +21,8 @@ enum WelcomePage {
       lines.append(("Its status", "curl \(key)http://\(place)/runs/first"))
       lines.append(("Cancel it", "curl -X DELETE \(key)http://\(place)/runs/first"))
     }
-    let commands = lines.map { "<h2>\(escape($0.0))</h2>\n<pre>\(escape($0.1))</pre>" }.joined(separator: "\n")
+    let commands = lines.map { "<h2>\(escape($0.0))</h2>\n<pre>\(escape($0.1))</pre>" }.joined(
+      separator: "\n")
     let paths = router.routes.map { route in
       let methods = route.endpoints.map(\.method.name).joined(separator: ", ")
       return "<li><code>\(methods) \(escape(route.path))</code></li>"

@@ -19,7 +19,9 @@ final class EventLoop {
     event_set_log_callback { severity, message in
       if severity >= EVENT_LOG_WARN, let message { LibeventLog.write(String(cString: message)) }
     }
-    guard let config = event_config_new() else { throw ServerError(.libeventFailed, "no memory for the event loop") }
+    guard let config = event_config_new() else {
+      throw ServerError(.libeventFailed, "no memory for the event loop")
+    }
     defer { event_config_free(config) }
     // The eventfd is the only crossing between threads, and no descriptor is duplicated.
     let flags = EVENT_BASE_FLAG_NOLOCK.rawValue | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST.rawValue
@@ -31,9 +33,11 @@ final class EventLoop {
     wakeup = try Wakeup()
     let me = Unmanaged.passUnretained(self).toOpaque()
     // Edge-triggered: each write to the eventfd is one edge, so the counter need not be read.
-    wakeEvent = event_new(base, wakeup.descriptor, Int16(EV_READ | EV_PERSIST) | Int16(EV_ET), { _, _, _ in }, nil)
+    wakeEvent = event_new(
+      base, wakeup.descriptor, Int16(EV_READ | EV_PERSIST) | Int16(EV_ET), { _, _, _ in }, nil)
     timer = event_new(
-      base, -1, 0, { _, _, me in Unmanaged<EventLoop>.fromOpaque(me!).takeUnretainedValue().timerAt = nil }, me)
+      base, -1, 0, { _, _, me in Unmanaged<EventLoop>.fromOpaque(me!).takeUnretainedValue().timerAt = nil },
+      me)
     guard let wakeEvent, timer != nil, event_add(wakeEvent, nil) == 0 else {
       throw ServerError(.libeventFailed, errno: errno, "cannot watch the wake-up descriptor")
     }
@@ -89,7 +93,9 @@ final class Wakeup: Sendable {
 
   init() throws(ServerError) {
     descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
-    guard descriptor >= 0 else { throw ServerError(.libeventFailed, errno: errno, "cannot create an eventfd") }
+    guard descriptor >= 0 else {
+      throw ServerError(.libeventFailed, errno: errno, "cannot create an eventfd")
+    }
   }
 
   deinit { close(descriptor) }

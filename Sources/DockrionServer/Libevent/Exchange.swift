@@ -41,13 +41,17 @@ final class Exchange {
 
   /// The path, percent-encoded as it was sent.
   var path: String {
-    guard let elements = request?.pointee.uri_elems, let path = evhttp_uri_get_path(elements) else { return "" }
+    guard let elements = request?.pointee.uri_elems, let path = evhttp_uri_get_path(elements) else {
+      return ""
+    }
     return String(cString: path)
   }
 
   /// The query without its question mark, percent-encoded.
   var query: String? {
-    guard let elements = request?.pointee.uri_elems, let query = evhttp_uri_get_query(elements) else { return nil }
+    guard let elements = request?.pointee.uri_elems, let query = evhttp_uri_get_query(elements) else {
+      return nil
+    }
     return String(cString: query)
   }
 
@@ -96,7 +100,8 @@ final class Exchange {
   // MARK: The reply
 
   /// Sends a whole reply. A `HEAD` request gets the head alone.
-  func reply(_ status: Int, _ headers: [(String, String)], body: UnsafeRawBufferPointer, contentType: String?) {
+  func reply(_ status: Int, _ headers: [(String, String)], body: UnsafeRawBufferPointer, contentType: String?)
+  {
     guard let request else { return }
     self.status = status
     let listener = connection.listener

@@ -55,7 +55,8 @@ final class HTTPListener {
     evhttp_set_flags(http, EVHTTP_SERVER_LINGERING_CLOSE)
     let me = Unmanaged.passUnretained(self).toOpaque()
     evhttp_set_gencb(
-      http, { request, me in Unmanaged<HTTPListener>.fromOpaque(me!).takeUnretainedValue().received(request!) }, me)
+      http,
+      { request, me in Unmanaged<HTTPListener>.fromOpaque(me!).takeUnretainedValue().received(request!) }, me)
     evhttp_set_bevcb(
       http,
       { base, me in Unmanaged<HTTPListener>.fromOpaque(me!).takeUnretainedValue().accepted(base!) }, me)
@@ -77,7 +78,8 @@ final class HTTPListener {
     let numeric = host == "localhost" ? "127.0.0.1" : host
     let parsed = withUnsafeMutablePointer(to: &address) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        evutil_parse_sockaddr_port(numeric.contains(":") ? "[\(numeric)]:\(port)" : "\(numeric):\(port)", $0, &length)
+        evutil_parse_sockaddr_port(
+          numeric.contains(":") ? "[\(numeric)]:\(port)" : "\(numeric):\(port)", $0, &length)
       }
     }
     guard parsed == 0 || port == 0 else {
@@ -87,7 +89,9 @@ final class HTTPListener {
     guard length > 0 else {
       throw ServerError(.bindFailed, "cannot listen on \(place): \"\(host)\" is not an IP address")
     }
-    let descriptor = socket(Int32(address.ss_family), Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    let descriptor = socket(
+      Int32(address.ss_family), Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue),
+      0)
     guard descriptor >= 0 else { throw ServerError(.bindFailed, errno: errno, "cannot listen on \(place)") }
     var one: Int32 = 1
     setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, 4)
@@ -158,7 +162,8 @@ final class HTTPListener {
       }
       unlink(path)
     }
-    let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    let descriptor = socket(
+      AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
     guard descriptor >= 0, with({ bind(descriptor, $0, $1) }) == 0, Glibc.listen(descriptor, 4096) == 0 else {
       let number = errno
       if descriptor >= 0 { close(descriptor) }

@@ -93,13 +93,15 @@ struct Metrics {
 
   func write(_ gauges: Gauges, to out: inout ByteWriter) {
     head("dockrion_requests_total", "counter", "Requests answered.", &out)
-    for (key, count) in requests.sorted(by: { ($0.key.route, $0.key.status) < ($1.key.route, $1.key.status) }) {
+    for (key, count) in requests.sorted(by: { ($0.key.route, $0.key.status) < ($1.key.route, $1.key.status) })
+    {
       out.append(
         "dockrion_requests_total{route=\"\(routes[key.route])\",method=\"\(key.method.name)\","
           + "status=\"\(key.status)\"} \(count)\n")
     }
     head(
-      "dockrion_request_duration_seconds", "histogram", "From request to the end of its reply, a stream's whole life.",
+      "dockrion_request_duration_seconds", "histogram",
+      "From request to the end of its reply, a stream's whole life.",
       &out)
     for (index, route) in routes.enumerated() {
       durations[index].write("dockrion_request_duration_seconds", labels: "route=\"\(route)\"", to: &out)
@@ -121,7 +123,9 @@ struct Metrics {
       out.append("dockrion_events_total{type=\"\(kind.name)\"} \(events[Int(kind.rawValue)])\n")
     }
     counter("dockrion_sent_bytes_total", "Bytes given to client sockets.", gauges.sentBytes, &out)
-    head("dockrion_emit_to_write_seconds", "histogram", "From an agent's emit until the loop takes the event.", &out)
+    head(
+      "dockrion_emit_to_write_seconds", "histogram", "From an agent's emit until the loop takes the event.",
+      &out)
     emitToWrite.write("dockrion_emit_to_write_seconds", labels: "", to: &out)
     counter("dockrion_ring_full_waits_total", "Emits that had to wait for room.", gauges.ringFullWaits, &out)
     head("dockrion_loop_lag_seconds", "histogram", "How long one turn kept the event loop busy.", &out)

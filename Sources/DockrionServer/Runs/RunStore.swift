@@ -1,5 +1,4 @@
 import DequeModule
-
 import DockrionCore
 
 /// The memory backend: every run that is kept, the keys that made them, and the bytes they may take.

@@ -22,7 +22,8 @@ final class Subscriber: DeadlineTarget {
     self.filter = filter
     encoder = EventEncoder(identity: .run(run.id))
     stream = EventStream(
-      exchange, server, encoder, .subscription, headers: [], preface: "retry: 2000\n\n")
+      exchange, server, encoder, .subscription, headers: [], preface: "retry: 2000\n\n",
+      filter: filter)
     if exchange.isHead {
       stream.endHead()
       return
@@ -80,7 +81,8 @@ final class Subscriber: DeadlineTarget {
     guard stream.isOpen else { return }
     var writer = ByteWriter(capacity: 192)
     encoder.writeUnnumbered(name: "timeout", timestamp: false, to: &writer) { out in
-      out.append(",\"message\":\"the subscription's time is over; subscribe again to go on\",\"last_sequence\":")
+      out.append(
+        ",\"message\":\"the subscription's time is over; subscribe again to go on\",\"last_sequence\":")
       out.append(decimal: cursor - 1)
     }
     end(.timeout, writer.bytes)

@@ -72,7 +72,8 @@ final class DirectStream: EventSink, DeadlineTarget {
     finish(
       machine.timeLimitReached(),
       encoder.failureRecord(
-        AgentError(code: "RUN_TIMEOUT", message: "the run took longer than \(seconds) seconds"), ended: false))
+        AgentError(code: "RUN_TIMEOUT", message: "the run took longer than \(seconds) seconds"), ended: false)
+    )
   }
 
   /// What the agent said before the end came first.

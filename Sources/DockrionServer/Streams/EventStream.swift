@@ -10,6 +10,7 @@ final class EventStream: ExchangeOwner, DeadlineTarget {
   private unowned let server: Server
   private let identity: EventEncoder
   private let pattern: Pattern
+  private let hasHeartbeats: Bool
   private var heartbeat: DeadlineQueues.Token?
   private var head: [UInt8]
   private var ended = false
@@ -24,11 +25,14 @@ final class EventStream: ExchangeOwner, DeadlineTarget {
     ("X-Accel-Buffering", "no"),
   ]
 
-  /// - Parameter preface: bytes before the first event.
+  /// - Parameters:
+  ///   - preface: bytes before the first event.
+  ///   - filter: what this subscription was narrowed to.
   init(
     _ exchange: Exchange, _ server: Server, _ identity: EventEncoder, _ pattern: Pattern,
-    headers: [(String, String)], preface: StaticString = ""
+    headers: [(String, String)], preface: StaticString = "", filter: EventsFilter? = nil
   ) {
+    hasHeartbeats = server.dockfile.streaming.filter.passes(.heartbeat) && filter?.passes(.heartbeat) ?? true
     self.exchange = exchange
     self.server = server
     self.identity = identity
@@ -86,7 +90,9 @@ final class EventStream: ExchangeOwner, DeadlineTarget {
   }
 
   /// Ends the stream, after a last chunk.
-  func end(_ reason: CloseReason, _ bytes: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)) {
+  func end(
+    _ reason: CloseReason, _ bytes: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
+  ) {
     guard isOpen else { return }
     send(bytes, last: true)
     exchange.finish()
@@ -109,7 +115,7 @@ final class EventStream: ExchangeOwner, DeadlineTarget {
     // A client that has bytes waiting is not silent.
     guard exchange.connection.backlog == 0 else { return }
     var writer = ByteWriter(capacity: 192)
-    if server.dockfile.streaming.filter.passes(.heartbeat) {
+    if hasHeartbeats {
       identity.writeUnnumbered(name: "heartbeat", timestamp: true, to: &writer)
       server.metrics.event(.heartbeat)
     } else {

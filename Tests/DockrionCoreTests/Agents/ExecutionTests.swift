@@ -25,14 +25,16 @@ private final class Loop {
     let execution = Execution(
       slot: 0, encoder: EventEncoder(identity: .run("r")),
       description: Execution.Description(agentName: "test", framework: "swift"),
-      route: Execution.Route(filter: filter, hasEvents: true), ringCapacity: ring, ready: ready, workers: workers,
+      route: Execution.Route(filter: filter, hasEvents: true), ringCapacity: ring, ready: ready,
+      workers: workers,
       counters: counters)
     execution.start(agent, input: input)
     return execution
   }
 
   /// Drains until the agent has ended; `pause` slows it down.
-  func runToEnd(_ execution: Execution, pause: useconds_t = 0, each: (EventRecord) -> Void = { _ in }) -> Bool {
+  func runToEnd(_ execution: Execution, pause: useconds_t = 0, each: (EventRecord) -> Void = { _ in }) -> Bool
+  {
     while true {
       if ready.park(), semaphore.wait(timeout: .now() + .seconds(20)) == .timedOut { return false }
       ready.unpark()

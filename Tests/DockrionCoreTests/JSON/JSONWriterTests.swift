@@ -15,13 +15,15 @@ import Testing
       var string = ""
       for code in plane { if let scalar = Unicode.Scalar(code) { string.unicodeScalars.append(scalar) } }
       let json = try text(.string(string))
-      let back = try JSONSerialization.jsonObject(with: Data(json.utf8), options: .fragmentsAllowed) as? String
+      let back =
+        try JSONSerialization.jsonObject(with: Data(json.utf8), options: .fragmentsAllowed) as? String
       #expect(back.map { Array($0.unicodeScalars) } == Array(string.unicodeScalars))
     }
   }
 
   @Test(arguments: [
-    "\n", "\r", "\r\n", "\u{0B}", "\u{0C}", "\u{1C}", "\u{1D}", "\u{1E}", "\u{85}", "\u{2028}", "\u{2029}", "\0",
+    "\n", "\r", "\r\n", "\u{0B}", "\u{0C}", "\u{1C}", "\u{1D}", "\u{1E}", "\u{85}", "\u{2028}", "\u{2029}",
+    "\0",
   ])
   func noLineBreakOfAnyKindGetsThrough(_ separator: String) throws {
     for padding in 0..<40 {
@@ -29,7 +31,8 @@ import Testing
       let json = try text(.string(filler + separator + filler))
       #expect(json.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).count == 1)
       #expect(!json.unicodeScalars.contains { $0.value < 0x20 || [0x85, 0x2028, 0x2029].contains($0.value) })
-      let back = try JSONSerialization.jsonObject(with: Data(json.utf8), options: .fragmentsAllowed) as? String
+      let back =
+        try JSONSerialization.jsonObject(with: Data(json.utf8), options: .fragmentsAllowed) as? String
       #expect(back == filler + separator + filler)
     }
   }
@@ -85,7 +88,8 @@ import Testing
 @Suite struct JSONParserTests {
   @Test func valuesKeepTheirKinds() throws {
     let object = try JSONObject(
-      parsing: #"{"b":true,"f":false,"n":null,"i":1,"z":0,"d":1.5,"big":9223372036854775807,"s":"x","a":[1]}"#)
+      parsing: #"{"b":true,"f":false,"n":null,"i":1,"z":0,"d":1.5,"big":9223372036854775807,"s":"x","a":[1]}"#
+    )
     #expect(object["b"] == true)
     #expect(object["f"] == false)
     #expect(object["n"] == .null)
@@ -97,9 +101,17 @@ import Testing
     #expect(object["a"] == [1])
   }
 
-  @Test(arguments: ["", "[]", "1", "nul", "{", #"{"a"}"#, #"{"a":1} x"#, #"{"a":NaN}"#])
+  @Test(arguments: [
+    "", "[]", "1", #"{"a":1,}"#, "{\"a\":[1 , ]}", "nul", "{", #"{"a"}"#, #"{"a":1} x"#, #"{"a":NaN}"#,
+  ])
   func whatIsNoObjectIsAnError(_ text: String) {
     #expect(throws: JSONParseError.self) { try JSONObject(parsing: text) }
+  }
+
+  @Test func commasInsideTextAreNoTrailingCommas() throws {
+    for text in [#"{"a":",}"}"#, #"{"a":"\\",",]":[1,"]"]}"#, #"{"a":"\",}"}"#, #"{",":{},"b":[[],[]]}"#] {
+      #expect(throws: Never.self) { try JSONObject(parsing: text) }
+    }
   }
 
   @Test func deepNestingIsAnErrorAndNoCrash() {
