@@ -2,7 +2,7 @@
 SWIFT ?= swift
 DOCKFILE ?= config/Dockfile.yaml
 
-.PHONY: run build test check format tools tools-test
+.PHONY: run build test test-thread test-address check format tools tools-test
 
 run: build
 	exec .build/release/dockrion run $(DOCKFILE)
@@ -12,6 +12,13 @@ build: tools
 
 test: tools-test
 	$(SWIFT) test
+
+test-thread: tools-test
+	TSAN_OPTIONS="suppressions=$(CURDIR)/Tests/thread-sanitizer.supp" \
+	  $(SWIFT) test --sanitize=thread --scratch-path .build-thread
+
+test-address: tools-test
+	$(SWIFT) test --sanitize=address --scratch-path .build-address
 
 check: tools
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests

@@ -27,7 +27,7 @@ struct RunCommand: ParsableCommand {
   var unixSocket: String?
 
   @Option(help: "trace, debug, info, notice, warning, error or critical.")
-  var logLevel = Logger.Level.notice
+  var logLevel = LogLevel.notice
 
   @Option(help: "text or json.")
   var logFormat = LineLogHandler.Format.text
@@ -43,7 +43,7 @@ struct RunCommand: ParsableCommand {
   }
 
   func run() throws {
-    let (level, format) = (logLevel, logFormat)
+    let (level, format) = (logLevel.level, logFormat)
     LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level, format: format) }
     do {
       var file = try Dockfile.load(path: dockfile)
@@ -58,5 +58,21 @@ struct RunCommand: ParsableCommand {
   }
 }
 
-extension Logger.Level: @retroactive ExpressibleByArgument {}
+/// The words for `--log-level`.
+enum LogLevel: String, CaseIterable, ExpressibleByArgument {
+  case trace, debug, info, notice, warning, error, critical
+
+  var level: Logger.Level {
+    switch self {
+    case .trace: .trace
+    case .debug: .debug
+    case .info: .info
+    case .notice: .notice
+    case .warning: .warning
+    case .error: .error
+    case .critical: .critical
+    }
+  }
+}
+
 extension LineLogHandler.Format: ExpressibleByArgument {}

@@ -12,6 +12,11 @@ public final class Execution: ReadyItem {
     case thread(DispatchSemaphore)
   }
 
+  private struct Held {
+    var waiters: [Waiter] = []
+    var task: Task<Void, Never>?
+  }
+
   /// What the agent's events pass through and where its end goes.
   public struct Route: Sendable {
     public let filter: EventsFilter
@@ -47,8 +52,7 @@ public final class Execution: ReadyItem {
   private let counters: WorkerCounters
   private let phase = Atomic<Phase>(.running)
   private let hasWaiters = Atomic<Bool>(false)
-  private let waiters = Mutex<[Waiter]>([])
-  private let task = Mutex<Task<Void, Never>?>(nil)
+  private let held = Locked(Held())
 
   public init(
     slot: Int, encoder: EventEncoder, description: Description, route: Route, ringCapacity: Int,
@@ -69,7 +73,7 @@ public final class Execution: ReadyItem {
   /// Starts the agent on a worker.
   public func start(_ agent: any Agent, input: JSONObject) {
     let started = Task(executorPreference: workers.cooperative) { await self.run(agent, input) }
-    task.withLock { $0 = started }
+    held.withLock { $0.task = started }
   }
 
   /// Takes the next event; nil when there is none now. After a series of calls, call `drained`.
@@ -92,14 +96,14 @@ public final class Execution: ReadyItem {
     guard changed else { return }
     releaseWaiters()
     // On a worker: handlers of the agent's run where its task is cancelled.
-    workers.cooperative.async { self.task.withLock { $0 }?.cancel() }
+    workers.cooperative.async { self.held.withLock { $0.task }?.cancel() }
   }
 
   /// Says that the last record was taken: emitters that are left have nobody to talk to.
   public func close() {
     phase.store(.ended, ordering: .sequentiallyConsistent)
     releaseWaiters()
-    task.withLock { $0 = nil }
+    held.withLock { $0.task = nil }
   }
 
   // MARK: The worker's side
@@ -234,17 +238,18 @@ public final class Execution: ReadyItem {
   }
 
   private func register(_ waiter: Waiter) {
-    waiters.withLock {
-      $0.append(waiter)
+    held.withLock {
+      $0.waiters.append(waiter)
       hasWaiters.store(true, ordering: .sequentiallyConsistent)
     }
     atomicMemoryFence(ordering: .sequentiallyConsistent)
   }
 
   private func releaseWaiters() {
-    let released = waiters.withLock { waiting in
+    let released = held.withLock { held in
       hasWaiters.store(false, ordering: .sequentiallyConsistent)
-      return exchange(&waiting, with: [])
+      defer { held.waiters = [] }
+      return held.waiters
     }
     for waiter in released {
       switch waiter {
@@ -252,12 +257,6 @@ public final class Execution: ReadyItem {
       case .thread(let semaphore): semaphore.signal()
       }
     }
-  }
-
-  private func exchange<T>(_ value: inout T, with new: T) -> T {
-    let old = value
-    value = new
-    return old
   }
 }
 

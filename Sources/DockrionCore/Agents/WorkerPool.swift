@@ -1,6 +1,5 @@
 import DequeModule
 import Dispatch
-import Synchronization
 
 /// The threads that run agents: Dispatch lanes that take jobs from one queue.
 ///
@@ -12,7 +11,7 @@ public final class WorkerPool: TaskExecutor {
   /// How long all lanes must have been stuck before another one opens.
   public static let stallMilliseconds = 5
 
-  private enum Work {
+  private enum Work: Sendable {
     case job(UnownedJob)
     case closure(@Sendable () -> Void)
   }
@@ -30,7 +29,7 @@ public final class WorkerPool: TaskExecutor {
   private let maximum: Int
   private let lanes: [DispatchQueue]
   private let watch: DispatchQueue
-  private let state: Mutex<State>
+  private let state: Locked<State>
 
   /// - Parameters:
   ///   - name: shown by debuggers.
@@ -42,7 +41,7 @@ public final class WorkerPool: TaskExecutor {
     // Serial queues, since each gets a thread of its own whatever the others do.
     lanes = (0..<self.maximum).map { DispatchQueue(label: "\(name).\($0)") }
     watch = DispatchQueue(label: "\(name).watch")
-    state = Mutex(State(idleLanes: Array((0..<self.maximum).reversed())))
+    state = Locked(State(idleLanes: Array((0..<self.maximum).reversed())))
   }
 
   public func enqueue(_ job: consuming ExecutorJob) { add(.job(UnownedJob(job))) }
@@ -50,19 +49,17 @@ public final class WorkerPool: TaskExecutor {
   /// Runs a closure on a lane, in its turn.
   public func async(_ body: @escaping @Sendable () -> Void) { add(.closure(body)) }
 
-  private func add(_ work: sending Work) {
-    var lane: Int?
-    var startWatching = false
-    state.withLock { state in
+  private func add(_ work: Work) {
+    let (lane, startWatching) = state.withLock { state -> (Int?, Bool) in
       state.work.append(work)
       if state.active < width {
         state.active += 1
-        lane = state.idleLanes.removeLast()
-      } else if !state.watching {
-        state.watching = true
-        state.startedAtLastLook = state.started
-        startWatching = true
+        return (state.idleLanes.removeLast(), false)
       }
+      if state.watching { return (nil, false) }
+      state.watching = true
+      state.startedAtLastLook = state.started
+      return (nil, true)
     }
     if let lane { lanes[lane].async { self.drain(lane) } }
     if startWatching { scheduleLook() }
@@ -94,11 +91,11 @@ public final class WorkerPool: TaskExecutor {
   }
 
   private func look() {
-    var opened: [Int] = []
-    let again = state.withLock { state in
+    let (opened, again) = state.withLock { state -> ([Int], Bool) in
+      var opened: [Int] = []
       guard !state.work.isEmpty else {
         state.watching = false
-        return false
+        return (opened, false)
       }
       if state.started == state.startedAtLastLook {
         let more = min(state.work.count, max(1, state.active), maximum - state.active)
@@ -106,7 +103,7 @@ public final class WorkerPool: TaskExecutor {
         state.active += opened.count
       }
       state.startedAtLastLook = state.started
-      return true
+      return (opened, true)
     }
     for lane in opened { lanes[lane].async { self.drain(lane) } }
     if again { scheduleLook() }
