@@ -152,6 +152,7 @@ final class EventStream {
   var isChunked: Bool { parser.isChunked }
 
   private func take(_ gained: [UInt8]) throws {
+    if parser.isFinished { connection.unread(parser.waiting) }
     bytes += gained
     ready += try frames.feed(gained, arrival: monotonicNanoseconds())
   }

@@ -3,7 +3,7 @@ import Testing
 
 /// A `dockrion run` of its own.
 ///
-///     try withServer(dockfile("echo")) { server in
+///     try withServer(dockfile("echo")) { server throws in
 ///       #expect(try server.get("/health").status == 200)
 ///     }
 final class ServerProcess {
@@ -122,10 +122,15 @@ func withServer(
 }
 
 /// Runs a server that is expected not to start; returns its exit code and what it wrote on standard error.
-func failedStart(_ dockfile: String, arguments: [String]) throws -> (code: Int32?, message: String) {
+///
+/// - Parameter dockfileName: the file that the command names; the Dockfile is always in `Dockfile.yaml`.
+func failedStart(
+  _ dockfile: String, arguments: [String], dockfileName: String = "Dockfile.yaml"
+) throws -> (code: Int32?, message: String) {
   let directory = try makeDirectory()
   defer { try? FileManager.default.removeItem(atPath: directory) }
-  let pid = try spawnServer(dockfile, in: directory, environment: [:], arguments: arguments)
+  let pid = try spawnServer(
+    dockfile, in: directory, environment: [:], arguments: arguments, named: dockfileName)
   var status: Int32 = 0
   let ended = eventually(within: 20) { waitpid(pid, &status, WNOHANG) == pid }
   if !ended {
@@ -149,10 +154,11 @@ private func makeDirectory() throws -> String {
 }
 
 private func spawnServer(
-  _ dockfile: String, in directory: String, environment: [String: String], arguments: [String]
+  _ dockfile: String, in directory: String, environment: [String: String], arguments: [String],
+  named name: String = "Dockfile.yaml"
 ) throws -> pid_t {
-  let path = directory + "/Dockfile.yaml"
-  try dockfile.write(toFile: path, atomically: false, encoding: .utf8)
+  let path = directory + "/" + name
+  try dockfile.write(toFile: directory + "/Dockfile.yaml", atomically: false, encoding: .utf8)
   let executable = try serverExecutable()
   let variables = ProcessInfo.processInfo.environment.merging(environment) { _, given in given }
   var actions = posix_spawn_file_actions_t()

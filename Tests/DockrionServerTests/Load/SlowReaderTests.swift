@@ -1,0 +1,99 @@
+import Testing
+
+@Suite(.ownsMachine) struct SlowReaderTests {
+  @Test func aSubscriberThatStopsReadingSlowsNobodyAndIsToldOfItsGap() throws {
+    let small = "streaming: {memory: {max_events_per_run: 200}}"
+    try withServer(dockfile("scripted", small)) { server throws in
+      // 20 MB: far more than the sockets' buffers hold.
+      let body = #"{"emit":[{"type":"sleep","ms":300}],"tokens":10000,"token_bytes":2000,"interval_ms":0.1}"#
+      let run = try server.startRun(body)
+      let slow = try server.subscribe(to: run, receiveBuffer: 4096)
+      let quick = try server.subscribe(to: run)
+      let start = monotonicNanoseconds()
+      let events = try quick.remainingEvents()
+      let duration = seconds(since: start)
+      print("beside a subscriber that does not read: 10,000 tokens in \(duration) s")
+      expectWholeStream(events, idField: "run_id", id: run)
+      #expect(events.count == 10_002)
+      #expect(!events.contains { $0.type == "gap" })
+      #expect(duration < 20)
+      #expect(try server.run(run)["status"] == "completed")
+
+      let late = try slow.remainingEvents()
+      #expect(late.filter { $0.type == "gap" }.count >= 1)
+      #expect(late.last?.type == "complete" && late.last?.sequence == 10_002)
+      try expectEveryLossIsTold(late)
+    }
+  }
+
+  @Test func aDirectClientThatStopsReadingLosesNothingWhenItReadsOn() throws {
+    try withServer(dockfile("scripted")) { server throws in
+      let body = #"{"tokens":20000,"token_bytes":1000}"#
+      let stream = try server.invokeStream(body, headers: ["X-Request-Id: r"], receiveBuffer: 4096)
+      // The agent waits once every buffer is full: its count of events stands still.
+      var count = -1.0
+      let stands = try eventually(within: 10) {
+        let before = count
+        count = try server.metrics().sum("dockrion_events_total", ["type": "token"])
+        return count == before
+      }
+      #expect(stands)
+      #expect(count < 20_000, "the agent did not wait")
+      #expect(try server.metrics().sum("dockrion_ring_full_waits_total") > 0)
+      let events = try stream.remainingEvents()
+      expectWholeStream(events, idField: "request_id", id: "r")
+      #expect(events.count == 20_002)
+    }
+  }
+
+  @Test func memoryStaysBoundedWhileClientsDoNotRead() throws {
+    try withServer(dockfile("scripted")) { server throws in
+      let before = server.residentBytes
+      let body = #"{"tokens":100000,"token_bytes":1000}"#
+      let stalled = try (0..<50).map { _ in try server.invokeStream(body, receiveBuffer: 4096) }
+      var count = -1.0
+      let stands = try eventually(within: 20) {
+        let now = try server.metrics().sum("dockrion_events_total", ["type": "token"])
+        defer { count = now }
+        return now == count
+      }
+      #expect(stands)
+      let cost = (server.residentBytes - before) / stalled.count
+      print("a direct client that does not read holds \(cost / 1024) KiB")
+      #expect(cost < 1 << 20)
+    }
+  }
+
+  @Test func aClientThatStallsTooLongIsClosedAndCounted() throws {
+    let short = "runtime: {stall_timeout_seconds: 1, shutdown_grace_seconds: 0}"
+    try withServer(dockfile("scripted", short)) { server throws in
+      let stream = try server.invokeStream(#"{"tokens":100000,"token_bytes":1000}"#, receiveBuffer: 4096)
+      #expect(stream.head.status == 200)
+      let cancelled = try eventually(within: 10) {
+        try server.metrics().sum("dockrion_active_runs") == 0
+      }
+      #expect(cancelled)
+      let metrics = try server.metrics()
+      #expect(metrics.sum("dockrion_open_streams") == 0)
+      #expect(metrics.sum("dockrion_streams_closed_total") == 1)
+    }
+  }
+
+  /// Between two events whose sequences are apart there stands the gap that says so, and exactly that one.
+  private func expectEveryLossIsTold(_ events: [Event]) throws {
+    var expected = 1
+    for event in events {
+      if event.type == "gap" {
+        let json = try event.json()
+        #expect(json["from_sequence"]?.int == expected, "\(event.data)")
+        expected = try #require(json["to_sequence"]?.int) + 1
+      } else if let sequence = event.sequence {
+        guard sequence == expected else {
+          Issue.record("\(sequence) stands where \(expected) should")
+          return
+        }
+        expected += 1
+      }
+    }
+  }
+}
