@@ -260,6 +260,11 @@ final class Server {
 
   // MARK: For handlers
 
+  /// `started`, for what is over before a worker got to it: every stream begins with it.
+  func startedRecord(_ encoder: EventEncoder) -> EventRecord {
+    encoder.startedRecord(agentName: dockfile.agent.name, framework: dockfile.agent.framework)
+  }
+
   func makeID() -> String { ids.next() }
 
   func writeMetrics(to out: inout ByteWriter) {

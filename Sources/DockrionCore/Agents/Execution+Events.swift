@@ -91,6 +91,14 @@ extension EventEncoder {
     }
   }
 
+  /// The `started` event.
+  public func startedRecord(agentName: String, framework: String) -> EventRecord {
+    record(.started, name: "started") { out in
+      out.append(member: "agent_name", agentName)
+      out.append(member: "framework", framework)
+    }
+  }
+
   /// The `cancelled` event.
   public func cancelledRecord(reason: String?) -> EventRecord {
     record(.cancelled, name: "cancelled") { out in

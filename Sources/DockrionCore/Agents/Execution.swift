@@ -114,10 +114,7 @@ public final class Execution: ReadyItem {
     let startedAt = Clock.monotonicNanoseconds()
     if route.hasEvents {
       await pushAlways(
-        encoder.record(.started, name: "started") {
-          $0.append(member: "agent_name", description.agentName)
-          $0.append(member: "framework", description.framework)
-        })
+        encoder.startedRecord(agentName: description.agentName, framework: description.framework))
     }
     let context = StreamContext(execution: self)
     let record: EventRecord

@@ -111,6 +111,7 @@ final class Run: EventSink, DeadlineTarget {
   }
 
   private func finish(_ record: EventRecord) {
+    if log.lastSequence == 0 { log.append(server.startedRecord(encoder)) }
     completedAt = Clock.wallNanoseconds()
     log.append(record)
     if record.ending == nil { server.metrics.event(record.kind) }

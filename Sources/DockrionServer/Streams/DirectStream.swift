@@ -52,6 +52,7 @@ final class DirectStream: EventSink, DeadlineTarget {
 
   private func finish(_ action: RunStateMachine.Action, _ record: EventRecord) {
     guard action == .finish else { return }
+    if sequence == 0 { write(server.startedRecord(encoder)) }
     sequence += 1
     record.write(sequence: sequence, id: false, to: &server.chunk.writer)
     server.metrics.event(record.kind)
