@@ -83,6 +83,11 @@ extension Server {
           415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type: \"\(type.prefix(60))\" is not application/json")
       }
     }
+    let count = exchange.withBody { $0.count }
+    guard count <= dockfile.runtime.maxBodyBytes else {
+      throw ErrorReply(
+        413, "PAYLOAD_TOO_LARGE", "body: \(count) bytes; at most \(dockfile.runtime.maxBodyBytes) are taken")
+    }
     let parsed = exchange.withBody { bytes in
       Result { () throws(JSONParseError) in try JSONObject(parsing: bytes) }
     }

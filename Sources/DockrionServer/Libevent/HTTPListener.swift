@@ -49,7 +49,8 @@ final class HTTPListener {
     guard let http = evhttp_new(loop.base) else { throw ServerError(.libeventFailed, "no memory for evhttp") }
     self.http = http
     evhttp_set_max_headers_size(http, DockrionCore.Limits.headerBytesMax)
-    evhttp_set_max_body_size(http, limits.bodyBytes)
+    // Twice the limit: what is a little too large gets our reply, and beyond that evhttp's page bounds the memory.
+    evhttp_set_max_body_size(http, limits.bodyBytes * 2)
     evhttp_set_allowed_methods(http, .max)
     // A client that is still sending a body that is too large would get a reset instead of the 413.
     evhttp_set_flags(http, EVHTTP_SERVER_LINGERING_CLOSE)

@@ -17,7 +17,7 @@ import Testing
   }
 
   @Test func clientsThatLeaveBeforeTheHead() throws {
-    for path in ["/invoke/stream", "/invoke", "/runs/nothing/events"] {
+    for path in ["/invoke/stream", "/invoke"] {
       try expectNothingStays { server in
         for index in 0..<Self.count {
           let connection = try server.connect()
@@ -50,12 +50,15 @@ import Testing
     }
   }
 
-  @Test func subscribersThatLeaveDuringSilenceAndInTheMiddleOfAChunk() throws {
+  @Test func subscribersThatLeaveBeforeTheHeadDuringSilenceAndInTheMiddleOfAChunk() throws {
     try withServer(dockfile("scripted", Self.heartbeat)) { server throws in
       let silent = try server.startRun(#"{"tokens":1,"hang":true}"#)
       let long = try server.completedRun(#"{"tokens":5000,"token_bytes":1000}"#)
       let before = server.descriptorCount
       for index in 0..<Self.count {
+        let early = try server.connect()
+        try early.send(requestText("GET", "/runs/\(silent)/events"))
+        leave(early, index)
         let stream = try server.subscribe(to: silent)
         #expect(try stream.events(through: "token").count == 2)
         leave(stream.connection, index)
@@ -65,7 +68,9 @@ import Testing
         leave(connection, index)
       }
       #expect(try eventually(within: 10) { try server.metrics().sum("dockrion_open_streams") == 0 })
-      #expect(eventually(within: 5) { server.descriptorCount <= before })
+      #expect(
+        eventually(within: 5) { server.descriptorCount <= before }, "\(server.descriptorCount), not \(before)"
+      )
       #expect(try server.run(silent)["status"] == "running", "Pattern B goes on without its subscribers")
       #expect(try server.metrics().sum("dockrion_active_runs") == 1)
     }
@@ -85,20 +90,21 @@ import Testing
   /// Neither an agent nor a descriptor is left, and memory has not grown by what so many clients would hold.
   private func expectNothingStays(_ visit: (ServerProcess) throws -> Void) throws {
     try withServer(dockfile("scripted", Self.heartbeat)) { server throws in
-      // The first agent that sleeps opens the descriptors behind the timers, which stay.
-      let first = try server.invokeStream(#"{"tokens":3,"interval_ms":20}"#)
-      _ = try first.remainingEvents()
-      first.connection.close()
-      #expect(try eventually(within: 5) { try server.metrics().sum("dockrion_connections") == 1 })
+      // The first agent that sleeps makes the runtime open descriptors of its own, once.
+      #expect(try server.post("/invoke", #"{"tokens":2,"interval_ms":5}"#).status == 200)
       let before = server.descriptorCount
       try visit(server)
       #expect(try eventually(within: 10) { try server.metrics().sum("dockrion_active_runs") == 0 })
       #expect(try eventually(within: 5) { try server.metrics().sum("dockrion_open_streams") == 0 })
-      #expect(eventually(within: 5) { server.descriptorCount <= before })
+      #expect(
+        eventually(within: 5) { server.descriptorCount <= before }, "\(server.descriptorCount), not \(before)"
+      )
       let settled = server.residentBytes
       try visit(server)
       #expect(try eventually(within: 10) { try server.metrics().sum("dockrion_active_runs") == 0 })
-      #expect(eventually(within: 5) { server.descriptorCount <= before })
+      #expect(
+        eventually(within: 5) { server.descriptorCount <= before }, "\(server.descriptorCount), not \(before)"
+      )
       let growth = server.residentBytes - settled
       print("after \(Self.count) more vanished clients: \(growth / 1024) KiB more resident memory")
       #expect(growth < Self.count * 8 * 1024)

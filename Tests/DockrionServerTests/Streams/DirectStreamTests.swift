@@ -177,7 +177,7 @@ import Testing
       let events = try server.invokeStream(#"{"tokens":1,"hang":true}"#).remainingEvents()
       #expect(events.map(\.type) == ["started", "token", "error"])
       #expect(try events.last?.json()["code"] == "RUN_TIMEOUT")
-      #expect(try eventually(within: 5) { try server.metrics().sum("dockrion_active_runs") == 0 })
+      #expect(try eventually(within: 2) { try server.metrics().sum("dockrion_active_runs") == 0 })
     }
   }
 

@@ -55,7 +55,7 @@ import Testing
       #expect(response.status == 504)
       #expect(try response.errorCode() == "RUN_TIMEOUT")
       #expect((0.9...4).contains(seconds(since: start)))
-      #expect(try eventually(within: 5) { try server.metrics().sum("dockrion_active_runs") == 0 })
+      #expect(try eventually(within: 2) { try server.metrics().sum("dockrion_active_runs") == 0 })
     }
   }
 

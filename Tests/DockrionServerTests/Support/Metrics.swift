@@ -54,15 +54,12 @@ struct Metrics {
   }
 
   private static func sample(_ line: Substring) throws -> Sample {
-    let form = /([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[^"}]|"[^"]*")*)\})? (\S+)/
+    let form = /([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*="[^"\\]*",?)*)\})? (\S+)/
     guard let match = line.wholeMatch(of: form) else { throw ClientError("no sample: \(line)") }
     let value: Double? = match.3 == "+Inf" ? .infinity : Double(match.3)
     guard let value else { throw ClientError("no number: \(line)") }
     var labels: [String: String] = [:]
-    for pair in (match.2 ?? "").split(separator: ",") {
-      guard let label = pair.wholeMatch(of: /([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\]*)"/) else {
-        throw ClientError("no label: \(line)")
-      }
+    for label in (match.2 ?? "").matches(of: /([a-zA-Z0-9_]+)="([^"]*)"/) {
       labels[String(label.1)] = String(label.2)
     }
     return Sample(name: String(match.1), labels: labels, value: value)
