@@ -18,11 +18,15 @@ public enum Limits {
   public static let streamBufferBytesHigh = 64 << 10
   /// … and down to which they must fall before it goes on.
   public static let streamBufferBytesLow = 16 << 10
-  /// Bytes of pipelined requests that may wait behind one that is being answered.
+  /// Bytes of pipelined requests that may wait behind one that is being answered; more closes the connection.
   public static let pipelinedBytesMax = 64 << 10
   /// Runs on one page of `GET /runs`, and without a `limit`.
   public static let runsPageMax = 500
   public static let runsPageDefault = 50
+  /// Bytes after which a page of `GET /runs` ends, whatever its `limit`.
+  public static let runsPageBytesMax = 1 << 20
+  /// Seconds that the last bytes of cancelled streams get at shutdown.
+  public static let shutdownFlushSeconds = 1
   /// What one run counts for in `streaming.memory.max_bytes` besides its events.
   public static let runOverheadBytes = 1536
   /// Events taken from one ring in one go, so that one busy agent cannot hold the loop.

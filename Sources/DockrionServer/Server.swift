@@ -12,7 +12,7 @@ final class Server {
     var writer = ByteWriter(capacity: 4096)
   }
 
-  private enum Phase { case serving, draining, stopping }
+  private enum Phase { case serving, draining, flushing, stopping }
 
   let dockfile: Dockfile
   let agent: any Agent
@@ -119,7 +119,7 @@ final class Server {
     unsentHeads.removeAll(keepingCapacity: true)
     listener.reap()
     metrics.loopLag.add(Clock.monotonicNanoseconds() - began)
-    if phase == .draining { stopIfDrained(began) }
+    if phase == .draining || phase == .flushing { stopIfDrained(began) }
   }
 
   private var nextDeadline: Int64? {
@@ -143,14 +143,18 @@ final class Server {
   }
 
   private func stopIfDrained(_ now: Int64) {
-    if activeCount == 0, directStreams == 0, subscriptions == 0 {
+    let isOver = graceEnds.map { now >= $0 } ?? false
+    if phase == .flushing {
+      if isOver || !listener.hasUnsentBytes { phase = .stopping }
+    } else if activeCount == 0, directStreams == 0, subscriptions == 0, !listener.hasUnsentBytes {
       phase = .stopping
-    } else if let ends = graceEnds, now >= ends {
+    } else if isOver {
       logger.warning("the grace is over: cancelling \(activeCount) agents")
       for invocation in invocations { invocation?.sink?.cancel(reason: "the server is stopping") }
       for stream in unsentHeads { stream.sendHead() }
       listener.reap()
-      phase = .stopping
+      phase = .flushing
+      graceEnds = now + Int64(Limits.shutdownFlushSeconds) * 1_000_000_000
     }
   }
 
@@ -185,10 +189,12 @@ final class Server {
   var hasRoomForAgent: Bool { activeCount < dockfile.runtime.maxConcurrentRuns }
 
   /// Takes what an agent has sent and hands it on.
-  func drain(_ execution: Execution) {
+  ///
+  /// - Parameter all: takes everything, also when the client has enough waiting: for what comes before an end.
+  func drain(_ execution: Execution, all: Bool = false) {
     guard let invocation = invocations[execution.slot], invocation.execution === execution else { return }
     var taken = 0
-    while invocation.sink?.wantsEvents ?? true, let record = execution.next() {
+    while all || invocation.sink?.wantsEvents ?? true, let record = execution.next() {
       taken += 1
       if invocation.sink != nil, !record.text.isEmpty {
         metrics.event(record.kind)
@@ -203,7 +209,7 @@ final class Server {
         break
       }
       invocation.sink?.receive(record)
-      if taken == Limits.drainEventsMax {
+      if taken == Limits.drainEventsMax, !all {
         execution.markReady()
         break
       }

@@ -28,7 +28,9 @@ public final class DeadlineQueues {
   // Nodes 0…queues-1 of `heads` would be one more kind of node; a queue is a sentinel in the same array instead.
   private var nodes: [Node] = []
   private var free: [Int32] = []
-  private var queues: [(delay: Int64, sentinel: Int32)] = []
+  private var queues: [(delay: Int64, sentinel: Int32, place: Int)] = []
+  // The queues that hold a deadline: clients can ask for thousands of delays, and most are empty most of the time.
+  private var busy: [Int32] = []
   private var queueOfDelay: [Int64: Int32] = [:]
 
   public init() {}
@@ -64,9 +66,8 @@ public final class DeadlineQueues {
 
   /// Tells the targets of all deadlines up to `now`. They may set, renew and clear any deadline.
   public func pass(now: Int64) {
-    var index = 0
-    while index < queues.count {
-      let sentinel = queues[index].sentinel
+    for queue in busy {
+      let sentinel = queues[Int(queue)].sentinel
       while true {
         let first = nodes[Int(sentinel)].next
         guard first != sentinel, nodes[Int(first)].deadline <= now else { break }
@@ -76,16 +77,15 @@ public final class DeadlineQueues {
         release(first)
         target?.deadlinePassed(tag)
       }
-      index += 1
     }
   }
 
   /// The earliest deadline; nil when none is set.
   public var earliest: Int64? {
     var earliest: Int64?
-    for queue in queues {
-      let first = nodes[Int(queue.sentinel)].next
-      if first != queue.sentinel { earliest = min(earliest ?? .max, nodes[Int(first)].deadline) }
+    for queue in busy {
+      let first = nodes[Int(queues[Int(queue)].sentinel)].next
+      earliest = min(earliest ?? .max, nodes[Int(first)].deadline)
     }
     return earliest
   }
@@ -101,7 +101,7 @@ public final class DeadlineQueues {
     nodes[Int(sentinel)].previous = sentinel
     nodes[Int(sentinel)].next = sentinel
     let index = Int32(queues.count)
-    queues.append((delay, sentinel))
+    queues.append((delay, sentinel, -1))
     queueOfDelay[delay] = index
     return index
   }
@@ -113,7 +113,12 @@ public final class DeadlineQueues {
   }
 
   private func append(_ node: Int32, _ deadline: Int64) {
-    let sentinel = queues[Int(nodes[Int(node)].queue)].sentinel
+    let queue = nodes[Int(node)].queue
+    let sentinel = queues[Int(queue)].sentinel
+    if nodes[Int(sentinel)].next == sentinel {
+      queues[Int(queue)].place = busy.count
+      busy.append(queue)
+    }
     let last = nodes[Int(sentinel)].previous
     nodes[Int(node)].deadline = deadline
     nodes[Int(node)].previous = last
@@ -126,6 +131,13 @@ public final class DeadlineQueues {
     let (previous, next) = (nodes[Int(node)].previous, nodes[Int(node)].next)
     nodes[Int(previous)].next = next
     nodes[Int(next)].previous = previous
+    guard previous == next else { return }
+    let queue = Int(nodes[Int(node)].queue)
+    let last = busy.removeLast()
+    if Int(last) != queue {
+      busy[queues[queue].place] = last
+      queues[Int(last)].place = queues[queue].place
+    }
   }
 
   private func release(_ node: Int32) {

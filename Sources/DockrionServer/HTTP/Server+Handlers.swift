@@ -113,16 +113,16 @@ extension Server {
   // MARK: /invoke and Pattern A
 
   private func invoke(_ exchange: Exchange) throws(ErrorReply) {
-    let input = try payload(exchange)
     try checkRoom()
+    let input = try payload(exchange)
     let sink = InvokeReply(exchange, self)
     let encoder = EventEncoder(identity: .request(requestID(exchange)))
     sink.start(start(encoder, hasEvents: false, input: input, sink))
   }
 
   private func invokeStream(_ exchange: Exchange) throws(ErrorReply) {
-    let input = try payload(exchange)
     try checkRoom()
+    let input = try payload(exchange)
     let encoder = EventEncoder(identity: .request(requestID(exchange)))
     let sink = DirectStream(exchange, self, encoder)
     sink.start(start(encoder, hasEvents: true, input: input, sink))
@@ -149,7 +149,6 @@ extension Server {
   private static let idRule = "is not an id: a letter or digit, then up to 127 letters, digits, _ and -"
 
   private func createRun(_ exchange: Exchange) throws(ErrorReply) {
-    let input = try payload(exchange)
     var hasher = Hasher()
     var count = 0
     exchange.withBody {
@@ -173,8 +172,9 @@ extension Server {
         return replyCreated(exchange, run)
       }
     }
-    let id = try runID(exchange)
     try checkRoom()
+    let id = try runID(exchange)
+    let input = try payload(exchange)
     let run = store.add(id: id, key: key, bodyHash: hash, bodyCount: count)
     run.start(start(EventEncoder(identity: .run(id)), hasEvents: true, input: input, run))
     metrics.run(.accepted)
@@ -222,12 +222,17 @@ extension Server {
     let page = store.page(status: status, limit: limit ?? Limits.runsPageDefault, below: cursor)
     body.writer.removeAll(keepingAtMost: 256 << 10)
     body.writer.append("{\"runs\":[")
+    var next = page.next
     for (index, run) in page.runs.enumerated() {
       if index > 0 { body.writer.append(",") }
       run.write(to: &body.writer)
+      if body.writer.count > Limits.runsPageBytesMax, index + 1 < page.runs.count {
+        next = run.ordinal
+        break
+      }
     }
     body.writer.append("],\"next_cursor\":")
-    body.writer.append(page.next.map { "\"\($0)\"" } ?? "null")
+    body.writer.append(next.map { "\"\($0)\"" } ?? "null")
     body.writer.append("}")
     reply(exchange, 200, body: body.writer.bytes)
   }

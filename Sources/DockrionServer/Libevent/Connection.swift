@@ -65,16 +65,16 @@ final class Connection: DeadlineTarget {
       let callbacks = listener.callbacks
       bufferevent_setcb(buffer, nil, callbacks.write, callbacks.event, UnsafeMutableRawPointer(evcon))
       bufferevent_enable(buffer, Int16(EV_WRITE))
+      // evhttp reads on when the reply is out; until then nobody would bound what comes in.
+      bufferevent_disable(buffer, Int16(EV_READ))
     }
     setDeadline(seconds: listener.limits.keepAliveSeconds)
     evhttp_send_reply_end(request)
   }
 
   private func pipelined() {
-    // The bytes wait for evhttp; a client that sends more than that is not read until it is their turn.
-    if evbuffer_get_length(bufferevent_get_input(buffer)) > Limits.pipelinedBytesMax {
-      bufferevent_disable(buffer, Int16(EV_READ))
-    }
+    // The bytes wait for evhttp. Not to read them would mean not to notice when the client goes away.
+    if evbuffer_get_length(bufferevent_get_input(buffer)) > Limits.pipelinedBytesMax { close(.client) }
   }
 
   // MARK: Bytes out

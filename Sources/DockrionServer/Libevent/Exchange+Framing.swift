@@ -18,6 +18,12 @@ extension Exchange {
         throw refusal
       }
       length = current.pointee.value
+      guard let digits = current.pointee.value, strspn(digits, "0123456789") == strlen(digits) else {
+        var refusal = ErrorReply(
+          400, "VALIDATION_ERROR", "Content-Length: digits and nothing else are allowed")
+        refusal.closes = true
+        throw refusal
+      }
       if let length, strcmp(length, "0") != 0 { hasBody = true }
     }
     if hasBody, method != .post { closeAfterReply() }

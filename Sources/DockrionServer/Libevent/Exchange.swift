@@ -156,6 +156,7 @@ final class Exchange {
       out.append("\r\n")
     }
     if mustClose || wantsClose || (!isHTTP11 && !asksToKeepAlive) {
+      mustClose = true
       out.append("Connection: close\r\n")
     } else if streaming || !isHTTP11 {
       out.append("Connection: keep-alive\r\n")

@@ -234,6 +234,9 @@ final class HTTPListener {
   func freeSoon(_ request: RequestPointer) { orphans.append(request) }
   func forget(_ evcon: OpaquePointer) { connections[evcon] = nil }
 
+  /// True while bytes of some reply or stream wait to be sent. It looks at every connection.
+  var hasUnsentBytes: Bool { connections.values.contains { $0.backlog > 0 } }
+
   /// True when something must be done that no event will announce.
   var hasWork: Bool { !finishing.isEmpty || !closing.isEmpty || !orphans.isEmpty || !newborn.isEmpty }
 

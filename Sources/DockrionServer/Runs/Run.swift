@@ -26,6 +26,7 @@ final class Run: EventSink, DeadlineTarget {
   private var invocation: Invocation?
   private var deadline: DeadlineQueues.Token?
   private var countedBytes = 0
+  private var isRemoved = false
   private var latencySeconds: Double?
 
   init(id: String, ordinal: Int, _ server: Server, _ store: RunStore) {
@@ -107,7 +108,7 @@ final class Run: EventSink, DeadlineTarget {
   }
 
   private func drainFirst() {
-    if let invocation { server.drain(invocation.execution) }
+    if let invocation { server.drain(invocation.execution, all: true) }
   }
 
   private func finish(_ record: EventRecord) {
@@ -128,6 +129,7 @@ final class Run: EventSink, DeadlineTarget {
 
   /// Keeps the store's sum of bytes true, and the run within it.
   private func account() {
+    guard !isRemoved else { return }
     let bytes = log.byteCount + (output?.count ?? 0) + Limits.runOverheadBytes
     store.bytes += bytes - countedBytes
     countedBytes = bytes
@@ -138,10 +140,18 @@ final class Run: EventSink, DeadlineTarget {
   func dropOldestEvent() -> Bool {
     guard log.firstSequence < log.lastSequence else { return false }
     log.dropOldest()
+    guard !isRemoved else { return true }
     let bytes = log.byteCount + (output?.count ?? 0) + Limits.runOverheadBytes
     store.bytes += bytes - countedBytes
     countedBytes = bytes
     return true
+  }
+
+  /// Lets go of everything but the terminal event, which subscribers that are behind get after a `gap`.
+  func shed() {
+    output = nil
+    while dropOldestEvent() {}
+    flush()
   }
 
   /// The store has forgotten this run.
@@ -150,6 +160,7 @@ final class Run: EventSink, DeadlineTarget {
     deadline = nil
     store.bytes -= countedBytes
     countedBytes = 0
+    isRemoved = true
   }
 
   // MARK: Subscribers

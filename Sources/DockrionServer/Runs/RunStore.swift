@@ -53,6 +53,7 @@ final class RunStore {
     while bytes > limit, let oldest = ended.first, oldest !== growing {
       remove(oldest)
       if ended.first === oldest { ended.removeFirst() }
+      oldest.shed()
     }
     while bytes > limit, growing.dropOldestEvent() {}
   }

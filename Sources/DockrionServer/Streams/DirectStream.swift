@@ -79,7 +79,7 @@ final class DirectStream: EventSink, DeadlineTarget {
 
   /// What the agent said before the end came first.
   private func drainFirst() {
-    if let invocation { server.drain(invocation.execution) }
+    if let invocation { server.drain(invocation.execution, all: true) }
   }
 
   private func letGo() {
