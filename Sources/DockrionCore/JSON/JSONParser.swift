@@ -58,6 +58,11 @@ extension JSONValue {
   }
 
   init(foundation value: Any) {
+    // Asking for its type first spares a number the attempts to see text, an object or an array in it.
+    if type(of: value) is NSNumber.Type, let number = value as? NSNumber {
+      self.init(number: number)
+      return
+    }
     switch value {
     case let text as String: self = .string(text)
     case let members as [String: Any]:
@@ -68,15 +73,18 @@ extension JSONValue {
         self = .object(JSONObject(sorted.lazy.map { ($0.key, JSONValue(foundation: $0.value)) }))
       }
     case let elements as [Any]: self = .array(elements.map(JSONValue.init(foundation:)))
-    case let number as NSNumber:
-      switch UInt8(bitPattern: number.objCType.pointee) {
-      case UInt8(ascii: "c"), UInt8(ascii: "B"): self = .bool(number.boolValue)
-      case UInt8(ascii: "d"), UInt8(ascii: "f"): self = .double(number.doubleValue)
-      case UInt8(ascii: "Q"):
-        self = Int64(exactly: number.uint64Value).map(JSONValue.int) ?? .double(number.doubleValue)
-      default: self = .int(number.int64Value)
-      }
+    case let number as NSNumber: self.init(number: number)
     default: self = .null
+    }
+  }
+
+  private init(number: NSNumber) {
+    switch UInt8(bitPattern: number.objCType.pointee) {
+    case UInt8(ascii: "c"), UInt8(ascii: "B"): self = .bool(number.boolValue)
+    case UInt8(ascii: "d"), UInt8(ascii: "f"): self = .double(number.doubleValue)
+    case UInt8(ascii: "Q"):
+      self = Int64(exactly: number.uint64Value).map(JSONValue.int) ?? .double(number.doubleValue)
+    default: self = .int(number.int64Value)
     }
   }
 }
