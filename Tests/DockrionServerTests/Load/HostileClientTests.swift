@@ -30,12 +30,12 @@ import Testing
   }
 
   @Test func aStopWaitsForBytesThatAreOnTheirWay() throws {
-    let server = try ServerProcess(dockfile("scripted", "runtime: {shutdown_grace_seconds: 10}"))
-    let stream = try server.invokeStream(#"{"tokens":30,"token_bytes":400000}"#, receiveBuffer: 4096)
+    let server = try ServerProcess(dockfile("scripted", "runtime: {shutdown_grace_seconds: 60}"))
+    let stream = try server.invokeStream(#"{"tokens":30,"token_bytes":400000}"#, receiveBuffer: 65_536)
     _ = try stream.event()
     #expect(try eventually(within: 10) { try server.metrics().sum("dockrion_active_runs") <= 1 })
     server.signal(SIGTERM)
-    let events = try stream.remainingEvents(within: 20)
+    let events = try stream.remainingEvents(within: 50)
     #expect(events.last?.type == "complete")
     #expect(events.last?.sequence == 32)
     #expect(server.waitForExit(within: 10) == 0)
