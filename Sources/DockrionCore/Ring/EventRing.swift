@@ -11,6 +11,8 @@ import Synchronization
 /// consumer empties places in order of their tickets. When a segment is full and may grow, its `tail` is marked
 /// closed; producers go on in the next segment, and the consumer follows once the closed one is empty, so the
 /// order of each producer holds across segments. Segments live as long as the ring: nobody can hold a stale one.
+///
+/// `@unchecked Sendable`: the one plain variable, `consuming`, is touched by `pop` alone, which the one consumer calls.
 public final class EventRing<Element: AnyObject & Sendable>: @unchecked Sendable {
   private let capacity: Int
   private let newest: Atomic<UnsafeMutableRawPointer>
