@@ -14,12 +14,18 @@ public enum Limits {
   public static let cancelReasonBytesMax = 1024
   /// Bytes of a request's head.
   public static let headerBytesMax = 16 << 10
+  /// Bytes of a request's body that are parsed on the loop; a larger one is parsed on a worker.
+  public static let loopParseBytesMax = 8 << 10
   /// Bytes that may wait unsent for one client before its source is paused …
   public static let streamBufferBytesHigh = 64 << 10
   /// … and down to which they must fall before it goes on.
   public static let streamBufferBytesLow = 16 << 10
   /// Bytes of pipelined requests that may wait behind one that is being answered; more closes the connection.
   public static let pipelinedBytesMax = 64 << 10
+  /// Seconds without a byte after which a client that sends on behind a refusal is cut off …
+  public static let lingeringPauseSeconds = 5
+  /// … and seconds that it may go on.
+  public static let lingeringSeconds = 30
   /// Runs on one page of `GET /runs`, and without a `limit`.
   public static let runsPageMax = 500
   public static let runsPageDefault = 50

@@ -31,6 +31,8 @@ final class Server {
   private let deadlines = DeadlineQueues()
   private let listener: HTTPListener
   private let ready: ReadyQueue<Execution>
+  private let parsed: ReadyQueue<PayloadParse>
+  private var pendingRequests: [ObjectIdentifier: PendingRequest] = [:]
   private let workers: Workers
   private let workerCounters = WorkerCounters()
   private var invocations: [Invocation?] = []
@@ -41,6 +43,7 @@ final class Server {
   private var phase = Phase.serving
   private var graceEnds: Int64?
   private var ids = RandomIDs()
+  private var overflowLoggedAt: Int64 = 0
   private var lastNow = Clock.monotonicNanoseconds()
 
   init(_ dockfile: Dockfile, _ agents: [String: any Agent], _ logger: Logger) throws(ServerError) {
@@ -62,6 +65,7 @@ final class Server {
     self.loop = loop
     let wakeup = loop.wakeup
     ready = ReadyQueue { wakeup.wake() }
+    parsed = ReadyQueue { wakeup.wake() }
     ProcessFacts.preferThroughput()
     workers = Workers(cores: ProcessFacts.usableCores(), threads: dockfile.runtime.workerThreads)
     let descriptors = ProcessFacts.raiseDescriptorLimit()
@@ -73,7 +77,8 @@ final class Server {
         maxConnections: connections, bodyBytes: dockfile.runtime.maxBodyBytes,
         requestTimeoutSeconds: dockfile.runtime.requestTimeoutSeconds,
         keepAliveSeconds: dockfile.runtime.keepAliveSeconds,
-        stallTimeoutSeconds: dockfile.runtime.stallTimeoutSeconds))
+        stallTimeoutSeconds: dockfile.runtime.stallTimeoutSeconds,
+        bufferedBytes: dockfile.runtime.maxBufferedBytes))
     var tail = ByteWriter()
     tail.append(",\"metadata\":{\"agent\":")
     tail.append(json: dockfile.agent.name)
@@ -83,6 +88,7 @@ final class Server {
     invokeTail = tail.array()
     store = RunStore(self)
     listener.handle = { [unowned self] in handle($0) }
+    listener.onOverflow = { [unowned self] in overflowed($0) }
   }
 
   // MARK: Running
@@ -107,13 +113,15 @@ final class Server {
   }
 
   private func tick() {
-    let waiting = !listener.hasWork && unsentHeads.isEmpty && ready.park()
+    let waiting = !listener.hasWork && unsentHeads.isEmpty && ready.park() && parsed.park()
     if waiting { loop.wake(at: nextDeadline, now: Clock.monotonicNanoseconds()) }
     loop.turn(waiting: waiting)
     ready.unpark()
+    parsed.unpark()
     let began = Clock.monotonicNanoseconds()
     lastNow = began
     deadlines.pass(now: began)
+    parsed.takeAll { finish($0) }
     ready.takeAll { drain($0) }
     for stream in unsentHeads { stream.sendHead() }
     unsentHeads.removeAll(keepingCapacity: true)
@@ -146,7 +154,9 @@ final class Server {
     let isOver = graceEnds.map { now >= $0 } ?? false
     if phase == .flushing {
       if isOver || !listener.hasUnsentBytes { phase = .stopping }
-    } else if activeCount == 0, directStreams == 0, subscriptions == 0, !listener.hasUnsentBytes {
+    } else if activeCount == 0, pendingRequests.isEmpty, directStreams == 0, subscriptions == 0,
+      !listener.hasUnsentBytes
+    {
       phase = .stopping
     } else if isOver {
       logger.warning("the grace is over: cancelling \(activeCount) agents")
@@ -160,6 +170,21 @@ final class Server {
 
   /// Agents that execute now, behind any route.
   var activeCount: Int { invocations.count - freeSlots.count }
+
+  // MARK: Payloads
+
+  /// Parses a large payload off the loop; `payloadParsed` goes on with it.
+  func parseOnWorker(_ parse: PayloadParse, _ request: PendingRequest) {
+    pendingRequests[ObjectIdentifier(parse)] = request
+    parse.start(on: workers.cooperative, parsed)
+  }
+
+  private func finish(_ parse: PayloadParse) {
+    guard let request = pendingRequests.removeValue(forKey: ObjectIdentifier(parse)),
+      let outcome = parse.take()
+    else { return }
+    payloadParsed(request, outcome)
+  }
 
   // MARK: Agents
 
@@ -251,6 +276,16 @@ final class Server {
     }
   }
 
+  /// Counts a connection that was closed to keep within `runtime.max_buffered_bytes`, and says so once a second.
+  private func overflowed(_ bytes: Int) {
+    metrics.overflows += 1
+    guard lastNow - overflowLoggedAt >= 1_000_000_000 else { return }
+    overflowLoggedAt = lastNow
+    logger.warning(
+      "runtime.max_buffered_bytes is reached: closed a connection with \(bytes) waiting bytes, \(metrics.overflows) in all"
+    )
+  }
+
   // MARK: Deadlines
 
   func setDeadline(seconds: Int, _ target: any DeadlineTarget, tag: UInt8 = 0) -> DeadlineQueues.Token {
@@ -278,7 +313,8 @@ final class Server {
       Metrics.Gauges(
         activeRuns: activeCount, directStreams: directStreams, subscriptions: subscriptions,
         ringFullWaits: workerCounters.ringFullWaits.load(ordering: .relaxed), logBytes: store.bytes,
-        sentBytes: listener.sentBytes, connections: listener.connectionCount),
+        sentBytes: listener.sentBytes, connections: listener.connectionCount,
+        bufferedBytes: listener.bufferedBytes),
       to: &out)
   }
 }

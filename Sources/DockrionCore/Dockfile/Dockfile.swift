@@ -84,6 +84,9 @@ public struct Dockfile: Sendable {
     public var requestTimeoutSeconds = 30
     /// Seconds a connection may stay open between requests, 1…3,600.
     public var keepAliveSeconds = 75
+    /// Bytes that may wait on all connections together, 32 MiB…1 TiB: of requests that are not whole, and of replies
+    /// and events that clients have not taken. Beyond it the connections with most are closed.
+    public var maxBufferedBytes = 256 << 20
   }
 
   /// Who may call `/invoke…` and `/runs…`.

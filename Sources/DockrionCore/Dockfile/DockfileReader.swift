@@ -110,6 +110,7 @@ struct DockfileReader {
       known: [
         "max_concurrent_runs", "max_connections", "worker_threads", "ring_capacity", "stall_timeout_seconds",
         "shutdown_grace_seconds", "max_body_bytes", "request_timeout_seconds", "keep_alive_seconds",
+        "max_buffered_bytes",
       ])
     var runtime = Dockfile.Runtime()
     func read(_ key: String, _ range: ClosedRange<Int>, _ value: inout Int) {
@@ -126,6 +127,8 @@ struct DockfileReader {
     read("request_timeout_seconds", 1...3600, &runtime.requestTimeoutSeconds)
     read("keep_alive_seconds", 1...3600, &runtime.keepAliveSeconds)
     runtime.maxBodyBytes = section.bytes("max_body_bytes", 1...(1 << 30), default: runtime.maxBodyBytes)
+    runtime.maxBufferedBytes = section.bytes(
+      "max_buffered_bytes", (32 << 20)...(1 << 40), default: runtime.maxBufferedBytes)
     while runtime.ringCapacity & (runtime.ringCapacity - 1) != 0 {
       runtime.ringCapacity += runtime.ringCapacity & -runtime.ringCapacity
     }

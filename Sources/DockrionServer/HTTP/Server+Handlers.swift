@@ -14,6 +14,9 @@ extension Server {
 
   private func dispatch(_ exchange: Exchange) throws(ErrorReply) {
     try exchange.checkFraming()
+    if exchange.method == .options, exchange.path == "*" {
+      return reply(exchange, 204, headers: [("Allow", "GET, HEAD, POST, DELETE, OPTIONS")], contentType: nil)
+    }
     guard let (index, runID) = router.match(exchange.path) else {
       throw ErrorReply(404, "NOT_FOUND", "there is nothing at \(exchange.path.prefix(120))")
     }
@@ -30,9 +33,7 @@ extension Server {
     }
     if endpoint.needsKey { try auth.check(exchange) }
     switch endpoint {
-    case .invoke: try invoke(exchange)
-    case .invokeStream: try invokeStream(exchange)
-    case .createRun: try createRun(exchange)
+    case .invoke, .invokeStream, .createRun: try begin(exchange, endpoint)
     case .listRuns: try listRuns(exchange)
     case .run: try showRun(exchange, run(runID))
     case .cancelRun: try cancelRun(exchange, run(runID))
@@ -75,7 +76,8 @@ extension Server {
 
   // MARK: Payloads
 
-  private func payload(_ exchange: Exchange) throws(ErrorReply) -> JSONObject {
+  /// The payload, or nil when a worker parses it and the request goes on in `payloadParsed`.
+  private func payload(_ exchange: Exchange, _ endpoint: Endpoint) throws(ErrorReply) -> JSONObject? {
     if let type = exchange.header("Content-Type") {
       let essence = type.prefix { $0 != ";" && $0 != " " }.lowercased()
       guard essence == "application/json" else {
@@ -88,17 +90,23 @@ extension Server {
       throw ErrorReply(
         413, "PAYLOAD_TOO_LARGE", "body: \(count) bytes; at most \(dockfile.runtime.maxBodyBytes) are taken")
     }
-    let parsed = exchange.withBody { bytes in
-      Result { () throws(JSONParseError) in try JSONObject(parsing: bytes) }
+    let schema = dockfile.inputSchema ?? agent.inputSchema
+    guard count <= Limits.loopParseBytesMax else {
+      parseOnWorker(PayloadParse(exchange.withBody { Array($0) }, schema), PendingRequest(exchange, endpoint))
+      return nil
     }
-    guard case .success(let object) = parsed else {
-      guard case .failure(let error) = parsed else { return [:] }
-      throw ErrorReply(400, "VALIDATION_ERROR", "body: a JSON object is needed: \(error)")
+    return try exchange.withBody { PayloadParse.parse($0, schema) }.get()
+  }
+
+  /// Goes on with a request whose payload a worker has parsed.
+  func payloadParsed(_ request: PendingRequest, _ outcome: PayloadParse.Outcome) {
+    guard request.exchange.isOpen else { return }
+    request.exchange.owner = nil
+    do throws(ErrorReply) {
+      try execute(request.exchange, request.endpoint, outcome.get())
+    } catch {
+      reply(request.exchange, error)
     }
-    if let violation = (dockfile.inputSchema ?? agent.inputSchema)?.check(object) {
-      throw ErrorReply(422, "VALIDATION_ERROR", "the payload does not fit the input schema: \(violation)")
-    }
-    return object
   }
 
   private func checkRoom() throws(ErrorReply) {
@@ -110,22 +118,29 @@ extension Server {
     }
   }
 
-  // MARK: /invoke and Pattern A
+  // MARK: Starting agents
 
-  private func invoke(_ exchange: Exchange) throws(ErrorReply) {
+  /// A request that starts an agent, before its payload is known.
+  private func begin(_ exchange: Exchange, _ endpoint: Endpoint) throws(ErrorReply) {
+    if endpoint == .createRun, let key = try idempotencyKey(exchange), try replyRepeated(exchange, key) {
+      return
+    }
     try checkRoom()
-    let input = try payload(exchange)
-    let sink = InvokeReply(exchange, self)
-    let encoder = EventEncoder(identity: .request(requestID(exchange)))
-    sink.start(start(encoder, hasEvents: false, input: input, sink))
+    if let input = try payload(exchange, endpoint) { try execute(exchange, endpoint, input) }
   }
 
-  private func invokeStream(_ exchange: Exchange) throws(ErrorReply) {
+  private func execute(_ exchange: Exchange, _ endpoint: Endpoint, _ input: JSONObject) throws(ErrorReply) {
+    if endpoint == .createRun { return try createRun(exchange, input) }
     try checkRoom()
-    let input = try payload(exchange)
     let encoder = EventEncoder(identity: .request(requestID(exchange)))
-    let sink = DirectStream(exchange, self, encoder)
-    sink.start(start(encoder, hasEvents: true, input: input, sink))
+    if endpoint == .invoke {
+      exchange.dropLargeBody()
+      let sink = InvokeReply(exchange, self)
+      sink.start(start(encoder, hasEvents: false, input: input, sink))
+    } else {
+      let sink = DirectStream(exchange, self, encoder)
+      sink.start(start(encoder, hasEvents: true, input: input, sink))
+    }
   }
 
   private func requestID(_ exchange: Exchange) -> String {
@@ -148,34 +163,36 @@ extension Server {
 
   private static let idRule = "is not an id: a letter or digit, then up to 127 letters, digits, _ and -"
 
-  private func createRun(_ exchange: Exchange) throws(ErrorReply) {
-    var hasher = Hasher()
-    var count = 0
-    exchange.withBody {
-      hasher.combine(bytes: $0)
-      count = $0.count
+  /// The key that makes a `POST /runs` safe to repeat, and what its body looks like.
+  private func idempotencyKey(_ exchange: Exchange) throws(ErrorReply) -> RunStore.IdempotencyKey? {
+    guard let text = exchange.header("Idempotency-Key") else { return nil }
+    guard !text.isEmpty, text.utf8.count <= Limits.idempotencyKeyBytesMax else {
+      throw ErrorReply(
+        400, "VALIDATION_ERROR",
+        "Idempotency-Key: \(text.utf8.count) bytes; 1…\(Limits.idempotencyKeyBytesMax) are allowed")
     }
-    let hash = hasher.finalize()
-    let key = exchange.header("Idempotency-Key")
-    if let key {
-      guard !key.isEmpty, key.utf8.count <= Limits.idempotencyKeyBytesMax else {
-        throw ErrorReply(
-          400, "VALIDATION_ERROR",
-          "Idempotency-Key: \(key.utf8.count) bytes; 1…\(Limits.idempotencyKeyBytesMax) are allowed")
-      }
-      if let entry = store.entry(key: key), let run = store[entry.runID] {
-        guard entry.bodyHash == hash, entry.bodyCount == count else {
-          throw ErrorReply(
-            409, "IDEMPOTENCY_KEY_REUSED",
-            "Idempotency-Key: this key made run \"\(run.id)\" with another body")
-        }
-        return replyCreated(exchange, run)
-      }
+    return exchange.withBody { RunStore.IdempotencyKey(text, body: $0) }
+  }
+
+  /// Answers with the run that the key has made already; false when it has made none.
+  private func replyRepeated(_ exchange: Exchange, _ key: RunStore.IdempotencyKey) throws(ErrorReply) -> Bool
+  {
+    guard let run = store[key: key.text] else { return false }
+    guard run.idempotencyKey == key else {
+      throw ErrorReply(
+        409, "IDEMPOTENCY_KEY_REUSED", "Idempotency-Key: this key made run \"\(run.id)\" with another body")
     }
+    replyCreated(exchange, run)
+    return true
+  }
+
+  private func createRun(_ exchange: Exchange, _ input: JSONObject) throws(ErrorReply) {
+    let key = try idempotencyKey(exchange)
+    // While a worker parsed the payload another request may have come with the same key.
+    if let key, try replyRepeated(exchange, key) { return }
     try checkRoom()
     let id = try runID(exchange)
-    let input = try payload(exchange)
-    let run = store.add(id: id, key: key, bodyHash: hash, bodyCount: count)
+    let run = store.add(id: id, key: key)
     run.start(start(EventEncoder(identity: .run(id)), hasEvents: true, input: input, run))
     metrics.run(.accepted)
     replyCreated(exchange, run)

@@ -19,6 +19,11 @@ final class Connection: DeadlineTarget {
   private var queuedBytes = 0
   private var sentAtDeadline = 0
   private var closing = false
+  private var countedUnsent = 0
+  private var received = 0
+  private var inputCallback: OpaquePointer?
+  // The last reply said that the connection closes, and its whole request had been read.
+  private var endedCleanly = false
 
   /// The request that is being answered.
   private(set) var exchange: Exchange?
@@ -34,15 +39,36 @@ final class Connection: DeadlineTarget {
     evhttp_connection_set_closecb(
       evcon, { _, me in Unmanaged<Connection>.fromOpaque(me!).takeUnretainedValue().closed() },
       Unmanaged.passUnretained(self).toOpaque())
+    inputCallback = evbuffer_add_cb(
+      bufferevent_get_input(buffer),
+      { _, change, me in
+        guard let added = change?.pointee.n_added, added > 0 else { return }
+        Unmanaged<Connection>.fromOpaque(me!).takeUnretainedValue().receiving(added)
+      }, Unmanaged.passUnretained(self).toOpaque())
     setDeadline(seconds: listener.limits.requestTimeoutSeconds)
   }
 
   // MARK: Requests
 
+  /// Bytes of a request have come in; evhttp keeps them until the request is whole.
+  private func receiving(_ count: Int) {
+    guard exchange == nil else { return }
+    received += count
+    listener.bufferedBytes += count
+    listener.boundBuffered()
+  }
+
+  private func receivedAll() {
+    listener.bufferedBytes -= received
+    received = 0
+  }
+
   /// A whole request has been read.
   func begin(_ request: RequestPointer) {
     listener.deadlines.clear(deadline)
     deadline = nil
+    countUnsent()
+    receivedAll()
     bufferevent_setcb(
       buffer, { _, me in Unmanaged<Connection>.fromOpaque(me!).takeUnretainedValue().pipelined() },
       { _, me in Unmanaged<Connection>.fromOpaque(me!).takeUnretainedValue().written() },
@@ -55,8 +81,13 @@ final class Connection: DeadlineTarget {
   }
 
   /// Called when an exchange has written its last byte.
-  func end(_ request: RequestPointer, closing: Bool) {
+  ///
+  /// - Parameters:
+  ///   - closing: evhttp closes the connection once the bytes are out.
+  ///   - unread: a part of the request may still be on its way.
+  func end(_ request: RequestPointer, closing: Bool, unread: Bool) {
     exchange = nil
+    endedCleanly = closing && !unread
     if closing { evhttp_add_header(request.pointee.output_headers, "Connection", "close") }
     // The reply's framing is ours; without this evhttp would add a last chunk after a chunked request.
     request.pointee.chunked = 0
@@ -79,6 +110,9 @@ final class Connection: DeadlineTarget {
 
   // MARK: Bytes out
 
+  /// Bytes that wait here: of a request that is not whole, or that the socket has not taken.
+  var buffered: Int { received + countedUnsent }
+
   /// Bytes that the socket has not taken yet.
   var backlog: Int { evbuffer_get_length(bufferevent_get_output(buffer)) }
 
@@ -100,9 +134,19 @@ final class Connection: DeadlineTarget {
     bufferevent_setwatermark(buffer, Int16(EV_WRITE), Limits.streamBufferBytesLow, 0)
     bufferevent_enable(buffer, Int16(EV_WRITE))
     if deadline == nil { setDeadline(seconds: listener.limits.stallTimeoutSeconds) }
+    countUnsent()
+    listener.boundBuffered()
+  }
+
+  /// Brings the listener's sum up to date with what waits here to be sent.
+  func countUnsent() {
+    let now = isOpen && !closing ? backlog : 0
+    listener.bufferedBytes += now - countedUnsent
+    countedUnsent = now
   }
 
   private func written() {
+    countUnsent()
     if backlog == 0 {
       bufferevent_disable(buffer, Int16(EV_WRITE))
       listener.deadlines.clear(deadline)
@@ -140,6 +184,8 @@ final class Connection: DeadlineTarget {
     guard isOpen, !closing else { return }
     closing = true
     if closeReason == nil { closeReason = reason }
+    countUnsent()
+    receivedAll()
     listener.closeSoon(self)
   }
 
@@ -150,12 +196,23 @@ final class Connection: DeadlineTarget {
 
   private func closed() {
     isOpen = false
+    evbuffer_remove_cb_entry(bufferevent_get_input(buffer), inputCallback)
+    countUnsent()
+    receivedAll()
     listener.deadlines.clear(deadline)
     deadline = nil
+    if closeReason == nil, exchange == nil, isStillSent { listener.linger(buffer) }
     listener.forget(evcon)
     if let exchange {
       self.exchange = nil
       exchange.connectionClosed(closeReason ?? .client)
     }
+  }
+
+  /// True when the client is, or may be, in the middle of a request that has been refused.
+  private var isStillSent: Bool {
+    var byte: UInt8 = 0
+    let count = recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+    return count > 0 || (count < 0 && errno == EAGAIN && !endedCleanly)
   }
 }

@@ -25,6 +25,7 @@ final class Exchange {
   private(set) var status = 0
   private var request: RequestPointer?
   private var mustClose = false
+  private var isUnread = false
 
   init(_ connection: Connection, _ request: RequestPointer) {
     self.connection = connection
@@ -79,6 +80,13 @@ final class Exchange {
     if let headers = request?.pointee.input_headers, !wantsClose, isHTTP11 { evhttp_clear_headers(headers) }
   }
 
+  /// Frees the body's memory where it is worth a call: an agent may think for long.
+  func dropLargeBody() {
+    guard let buffer = request?.pointee.input_buffer else { return }
+    let count = evbuffer_get_length(buffer)
+    if count > 4096 { evbuffer_drain(buffer, count) }
+  }
+
   private var isHTTP11: Bool {
     guard let request else { return true }
     return request.pointee.major > 1 || (request.pointee.major == 1 && request.pointee.minor >= 1)
@@ -94,8 +102,11 @@ final class Exchange {
   /// True when the client of HTTP/1.0 asked to keep the connection.
   private var asksToKeepAlive: Bool { header("Connection")?.lowercased() == "keep-alive" }
 
-  /// Closes the connection after the reply.
-  func closeAfterReply() { mustClose = true }
+  /// Closes the connection after the reply, since what follows the head cannot be trusted to be a request.
+  func closeAfterReply() {
+    mustClose = true
+    isUnread = true
+  }
 
   // MARK: The reply
 
@@ -174,7 +185,7 @@ final class Exchange {
     guard let request else { return }
     self.request = nil
     owner = nil
-    connection.end(request, closing: mustClose)
+    connection.end(request, closing: mustClose, unread: isUnread)
   }
 
   /// The connection is gone: evhttp has left the request to us unless it is still attached.

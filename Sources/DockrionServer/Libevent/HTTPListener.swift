@@ -11,6 +11,7 @@ final class HTTPListener {
     var requestTimeoutSeconds: Int
     var keepAliveSeconds: Int
     var stallTimeoutSeconds: Int
+    var bufferedBytes: Int
   }
 
   /// evhttp's own callbacks on a bufferevent, which ours stand in for while a request is being answered.
@@ -25,6 +26,11 @@ final class HTTPListener {
   private(set) var callbacks = Callbacks()
   /// Bytes given to sockets, for the metrics.
   var sentBytes = 0
+  /// Bytes that wait on all connections together, of requests that are not whole and of replies that are not sent;
+  /// somewhat more than there are until the next count.
+  var bufferedBytes = 0
+  /// Told of a connection that is closed because too much waits on all together.
+  var onOverflow: (_ buffered: Int) -> Void = { _ in }
   /// For whole replies; used and emptied within one call.
   var output = ByteWriter(capacity: 4096)
   /// Answers requests.
@@ -39,6 +45,9 @@ final class HTTPListener {
   private var finishing: [Exchange] = []
   private var closing: [Connection] = []
   private var orphans: [RequestPointer] = []
+  private var lingering: [ObjectIdentifier: LingeringClose] = [:]
+  private var lingeringSoon: [LingeringClose] = []
+  private var lingeringOver: [LingeringClose] = []
   private var accepting = true
   private var stopped = false
 
@@ -52,8 +61,6 @@ final class HTTPListener {
     // Twice the limit: what is a little too large gets our reply, and beyond that evhttp's page bounds the memory.
     evhttp_set_max_body_size(http, limits.bodyBytes * 2)
     evhttp_set_allowed_methods(http, .max)
-    // A client that is still sending a body that is too large would get a reset instead of the 413.
-    evhttp_set_flags(http, EVHTTP_SERVER_LINGERING_CLOSE)
     let me = Unmanaged.passUnretained(self).toOpaque()
     evhttp_set_gencb(
       http,
@@ -64,7 +71,7 @@ final class HTTPListener {
   }
 
   /// Connections that are open now.
-  var connectionCount: Int { connections.count + newborn.count }
+  var connectionCount: Int { connections.count + newborn.count + lingering.count }
 
   func now() -> Int64 { Clock.monotonicNanoseconds() }
   func wallSeconds() -> Int { Int(Clock.wallNanoseconds() / 1_000_000_000) }
@@ -192,7 +199,9 @@ final class HTTPListener {
   }
 
   private func accepted(_ base: OpaquePointer) -> OpaquePointer? {
-    guard let buffer = bufferevent_socket_new(base, -1, 0) else { return nil }
+    guard let buffer = bufferevent_socket_new(base, -1, Int32(BEV_OPT_CLOSE_ON_FREE.rawValue)) else {
+      return nil
+    }
     // evhttp may free it before the tick ends; the reference keeps the pointer good until then.
     bufferevent_incref(buffer)
     newborn.append(buffer)
@@ -233,12 +242,38 @@ final class HTTPListener {
   func closeSoon(_ connection: Connection) { closing.append(connection) }
   func freeSoon(_ request: RequestPointer) { orphans.append(request) }
   func forget(_ evcon: OpaquePointer) { connections[evcon] = nil }
+  func closeSoon(_ connection: LingeringClose) { lingeringOver.append(connection) }
+
+  /// Takes over the socket of a connection that evhttp is freeing while its client still sends.
+  func linger(_ buffer: OpaquePointer) {
+    guard !stopped else { return }
+    let connection = LingeringClose(buffer, self)
+    lingering[ObjectIdentifier(connection)] = connection
+    lingeringSoon.append(connection)
+  }
+
+  /// Closes connections on which most waits, while more waits on all together than may.
+  func boundBuffered() {
+    guard bufferedBytes > limits.bufferedBytes else { return }
+    for connection in connections.values { connection.countUnsent() }
+    guard bufferedBytes > limits.bufferedBytes else { return }
+    // To a little below the bound: the next search would follow soon.
+    let target = limits.bufferedBytes / 10 * 9
+    for connection in connections.values.sorted(by: { $0.buffered > $1.buffered }) {
+      guard bufferedBytes > target else { return }
+      onOverflow(connection.buffered)
+      connection.close(.overflow)
+    }
+  }
 
   /// True while bytes of some reply or stream wait to be sent. It looks at every connection.
   var hasUnsentBytes: Bool { connections.values.contains { $0.backlog > 0 } }
 
   /// True when something must be done that no event will announce.
-  var hasWork: Bool { !finishing.isEmpty || !closing.isEmpty || !orphans.isEmpty || !newborn.isEmpty }
+  var hasWork: Bool {
+    !finishing.isEmpty || !closing.isEmpty || !orphans.isEmpty || !newborn.isEmpty || !lingeringSoon.isEmpty
+      || !lingeringOver.isEmpty
+  }
 
   /// Hands answered requests back to evhttp, closes and frees what the tick has left behind.
   func reap() {
@@ -252,7 +287,22 @@ final class HTTPListener {
       for connection in closed { connection.free() }
       for request in freed { evhttp_request_free(request) }
     }
+    reapLingering()
     pauseOrResumeAccepting()
+  }
+
+  private func reapLingering() {
+    if !lingeringSoon.isEmpty {
+      let begun = lingeringSoon
+      lingeringSoon.removeAll()
+      for connection in begun { connection.begin() }
+    }
+    guard !lingeringOver.isEmpty else { return }
+    let over = lingeringOver
+    lingeringOver.removeAll()
+    for connection in over where lingering.removeValue(forKey: ObjectIdentifier(connection)) != nil {
+      connection.free()
+    }
   }
 
   // libevent gives the error callback no context of ours, and a C function can capture none.
@@ -264,7 +314,7 @@ final class HTTPListener {
       accepting = false
       acceptsAgainAt = now() + 100_000_000
     }
-    var may = connections.count < limits.maxConnections && !stopped
+    var may = connectionCount < limits.maxConnections && !stopped
     if let again = acceptsAgainAt {
       if now() >= again { acceptsAgainAt = nil } else { may = false }
     }
@@ -282,6 +332,7 @@ final class HTTPListener {
     for listener in listeners { evconnlistener_disable(listener) }
     adopt()
     for connection in Array(connections.values) { connection.close(.shutdown) }
+    lingeringOver = Array(lingering.values)
     reap()
   }
 

@@ -64,6 +64,7 @@ struct Metrics {
     var logBytes = 0
     var sentBytes = 0
     var connections = 0
+    var bufferedBytes = 0
   }
 
   private let routes: [String]
@@ -72,6 +73,7 @@ struct Metrics {
   private var events = [Int](repeating: 0, count: EventKind.allCases.count)
   private var runs: [RunStatus: Int] = [:]
   private var closed: [CloseReason: Int] = [:]
+  var overflows = 0
   private let startedAt = Double(Clock.wallNanoseconds()) / 1e9
   var emitToWrite = Histogram(bounds: Histogram.delayBounds)
   var loopLag = Histogram(bounds: Histogram.delayBounds)
@@ -132,6 +134,12 @@ struct Metrics {
     loopLag.write("dockrion_loop_lag_seconds", labels: "", to: &out)
     gauge("dockrion_log_bytes", "Bytes that stored runs count for.", gauges.logBytes, &out)
     gauge("dockrion_connections", "Open client connections.", gauges.connections, &out)
+    gauge(
+      "dockrion_buffered_bytes", "Bytes of unfinished requests and unsent replies on all connections.",
+      gauges.bufferedBytes, &out)
+    counter(
+      "dockrion_overflows_total", "Connections closed because of runtime.max_buffered_bytes.", overflows, &out
+    )
     gauge("process_resident_memory_bytes", "Resident memory.", ProcessFacts.residentBytes(), &out)
     gauge("process_open_fds", "Open file descriptors.", ProcessFacts.openDescriptors(), &out)
     head("process_start_time_seconds", "gauge", "When the server started, in seconds since 1970.", &out)

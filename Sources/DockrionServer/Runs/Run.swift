@@ -12,8 +12,8 @@ final class Run: EventSink, DeadlineTarget {
   let ordinal: Int
   let createdAt: Int64
   let log: RunLog
-  /// The key that made this run, and what its request looked like.
-  var idempotencyKey: String?
+  /// The key that made this run.
+  var idempotencyKey: RunStore.IdempotencyKey?
   private unowned let server: Server
   private unowned let store: RunStore
   private let encoder: EventEncoder

@@ -3,15 +3,24 @@ import DockrionCore
 
 /// The memory backend: every run that is kept, the keys that made them, and the bytes they may take.
 final class RunStore {
-  struct IdempotencyEntry {
-    let runID: String
-    let bodyHash: Int
-    let bodyCount: Int
+  /// A client's key, and the body it came with.
+  struct IdempotencyKey: Equatable {
+    let text: String
+    private let bodyHash: Int
+    private let bodyCount: Int
+
+    init(_ text: String, body: UnsafeRawBufferPointer) {
+      self.text = text
+      var hasher = Hasher()
+      hasher.combine(bytes: body)
+      bodyHash = hasher.finalize()
+      bodyCount = body.count
+    }
   }
 
   private unowned let server: Server
   private var runs: [String: Run] = [:]
-  private var keys: [String: IdempotencyEntry] = [:]
+  private var keys: [String: Run] = [:]
   private var ended: Deque<Run> = []
   // Ascending by ordinal; what was removed leaves a hole until half of them are holes.
   private var order: [(ordinal: Int, run: Run?)] = []
@@ -26,20 +35,21 @@ final class RunStore {
 
   subscript(id: String) -> Run? { runs[id] }
 
+  /// The run that a client's idempotency key has made.
+  subscript(key text: String) -> Run? { keys[text] }
+
   /// Makes a run under an id that is not taken.
-  func add(id: String, key: String?, bodyHash: Int, bodyCount: Int) -> Run {
+  func add(id: String, key: IdempotencyKey?) -> Run {
     let run = Run(id: id, ordinal: nextOrdinal, server, self)
     nextOrdinal += 1
     runs[id] = run
     order.append((run.ordinal, run))
     if let key {
       run.idempotencyKey = key
-      keys[key] = IdempotencyEntry(runID: id, bodyHash: bodyHash, bodyCount: bodyCount)
+      keys[key.text] = run
     }
     return run
   }
-
-  func entry(key: String) -> IdempotencyEntry? { keys[key] }
 
   /// A run has reached its final status: from now on it may have to make room.
   func finished(_ run: Run) {
@@ -62,7 +72,7 @@ final class RunStore {
   func remove(_ run: Run) {
     guard runs[run.id] === run else { return }
     runs[run.id] = nil
-    if let key = run.idempotencyKey { keys[key] = nil }
+    if let key = run.idempotencyKey { keys[key.text] = nil }
     run.removed()
     if ended.first === run { ended.removeFirst() }
     if let index = index(of: run.ordinal), order[index].ordinal == run.ordinal {

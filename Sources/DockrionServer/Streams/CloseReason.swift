@@ -8,6 +8,8 @@ enum CloseReason: String, CaseIterable {
   case timeout
   /// The client took nothing for `stall_timeout_seconds`.
   case stalled
+  /// More bytes waited on all connections together than `runtime.max_buffered_bytes`, and most of them here.
+  case overflow
   /// The server stopped.
   case shutdown
 }

@@ -60,6 +60,11 @@ struct IntegerKey: Sendable, CustomTestStringConvertible {
     IntegerKey(path: ["runtime", "max_body_bytes"], range: 1...1_073_741_824, unit: " bytes") {
       $0.runtime.maxBodyBytes
     },
+    IntegerKey(
+      path: ["runtime", "max_buffered_bytes"], range: 33_554_432...1_099_511_627_776, unit: " bytes"
+    ) {
+      $0.runtime.maxBufferedBytes
+    },
     IntegerKey(path: ["runtime", "request_timeout_seconds"], range: 1...3600, unit: " seconds") {
       $0.runtime.requestTimeoutSeconds
     },

@@ -59,6 +59,32 @@ import Testing
     }
   }
 
+  @Test func aClientThatSendsFarTooMuchCanReadTheRefusal() throws {
+    try withServer(dockfile("echo")) { server throws in
+      for _ in 0..<10 {
+        let connection = try server.connect()
+        try connection.send(
+          "POST /invoke HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 20000000\r\n\r\n"
+        )
+        for _ in 0..<20 { try connection.send([UInt8](repeating: 32, count: 1_000_000)) }
+        #expect(try connection.response(to: "POST").status == 413)
+        #expect(connection.isClosedByServer(within: 5))
+      }
+      #expect(try eventually(within: 10) { try server.metrics().sum("dockrion_connections") == 1 })
+    }
+  }
+
+  @Test func aClientThatAsksBeforeItSendsFarTooMuchIsToldAtOnce() throws {
+    try withServer(dockfile("echo")) { server throws in
+      let connection = try server.connect()
+      try connection.send(
+        "POST /invoke HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 20000000\r\n\r\n")
+      #expect(try connection.response(to: "POST", within: 5).status == 413)
+      connection.close()
+      #expect(try eventually(within: 10) { try server.metrics().sum("dockrion_connections") == 1 })
+    }
+  }
+
   @Test func aHeadLargerThan16KibibytesIsRefused() throws {
     try withServer(dockfile("echo")) { server throws in
       let taken = try server.get("/health", headers: ["X-Filler: " + String(repeating: "a", count: 8000)])

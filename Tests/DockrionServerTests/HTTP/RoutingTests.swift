@@ -47,6 +47,8 @@ import Testing
         #expect(methodsAllowed(response) == methods, "\(path)")
       }
       #expect(try server.request("OPTIONS", "/nowhere").status == 404)
+      let whole = try server.request("OPTIONS", "*")
+      #expect(whole.status == 204 && whole["Allow"]?.contains("DELETE") == true)
     }
   }
 

@@ -1,0 +1,63 @@
+import DockrionCore
+
+/// A large request body while a worker parses it; small ones are parsed where they arrive.
+final class PayloadParse: ReadyItem {
+  typealias Outcome = Result<JSONObject, ErrorReply>
+
+  let readyLink = ReadyLink()
+  private let bytes: [UInt8]
+  private let schema: InputSchema?
+  private let outcome = Locked<Outcome?>(nil)
+
+  init(_ bytes: [UInt8], _ schema: InputSchema?) {
+    self.bytes = bytes
+    self.schema = schema
+  }
+
+  /// Parses on a worker; the parse is then marked in `ready`.
+  func start(on worker: WorkerPool, _ ready: ReadyQueue<PayloadParse>) {
+    worker.async { [self] in
+      let parsed = bytes.withUnsafeBytes { Self.parse($0, schema) }
+      outcome.withLock { $0 = parsed }
+      ready.mark(self)
+    }
+  }
+
+  /// Takes what came out; nil when it has been taken.
+  func take() -> Outcome? {
+    outcome.withLock { outcome in
+      defer { outcome = nil }
+      return outcome
+    }
+  }
+
+  /// Parses a body and checks it against the schema.
+  static func parse(_ bytes: UnsafeRawBufferPointer, _ schema: InputSchema?) -> Outcome {
+    let object: JSONObject
+    do {
+      object = try JSONObject(parsing: bytes)
+    } catch {
+      return .failure(ErrorReply(400, "VALIDATION_ERROR", "body: a JSON object is needed: \(error)"))
+    }
+    if let violation = schema?.check(object) {
+      return .failure(
+        ErrorReply(422, "VALIDATION_ERROR", "the payload does not fit the input schema: \(violation)"))
+    }
+    return .success(object)
+  }
+}
+
+/// A request that waits for its payload.
+final class PendingRequest: ExchangeOwner {
+  let exchange: Exchange
+  let endpoint: Endpoint
+
+  init(_ exchange: Exchange, _ endpoint: Endpoint) {
+    self.exchange = exchange
+    self.endpoint = endpoint
+    exchange.owner = self
+  }
+
+  func connectionClosed(_ reason: CloseReason) {}
+  func roomToSend() {}
+}
