@@ -22,6 +22,8 @@ let package = Package(
   targets: [
     .systemLibrary(
       name: "CLibevent", pkgConfig: "libevent", providers: [.apt(["libevent-dev"])]),
+    // Without pkg-config, whose -D flag for hiredis SwiftPM refuses with a warning.
+    .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
     .target(
       name: "DockrionCore",
       dependencies: [
@@ -33,7 +35,7 @@ let package = Package(
     .target(
       name: "DockrionServer",
       dependencies: [
-        "CLibevent", "DockrionCore",
+        "CHiredis", "CLibevent", "DockrionCore",
         .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),
       ],

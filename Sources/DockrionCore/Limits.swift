@@ -37,4 +37,13 @@ public enum Limits {
   public static let runOverheadBytes = 1536
   /// Events taken from one ring in one go, so that one busy agent cannot hold the loop.
   public static let drainEventsMax = 1024
+  /// Bytes of events that go to Redis in one command, about.
+  public static let journalBatchBytes = 256 << 10
+  /// Entries of a run's stream that are read from Redis in one answer.
+  public static let followPageEntries = 200
+  /// Seconds that a run from Redis stays in memory when nobody subscribes to it.
+  public static let followIdleSeconds = 5
+  /// Seconds that a run stays in the memory of its server after Redis has taken its end: Redis may lose the last
+  /// second in a crash, and then gets it again.
+  public static let redisSettleSeconds = 10
 }

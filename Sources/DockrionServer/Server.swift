@@ -26,7 +26,7 @@ final class Server {
   /// The end of `/invoke`'s reply, up to the latency.
   let invokeTail: [UInt8]
   var metrics: Metrics
-  private(set) var store: RunStore!
+  private(set) var backend: (any RunBackend)!
   private let loop: EventLoop
   private let deadlines = DeadlineQueues()
   private let listener: HTTPListener
@@ -86,7 +86,11 @@ final class Server {
     tail.append(json: dockfile.agent.framework)
     tail.append(",\"latency_seconds\":")
     invokeTail = tail.array()
-    store = RunStore(self)
+    if dockfile.streaming.asyncRuns, let redis = dockfile.streaming.redis {
+      backend = RedisBackend(redis, self, loop, deadlines, logger)
+    } else {
+      backend = MemoryBackend(self)
+    }
     listener.handle = { [unowned self] in handle($0) }
     listener.onOverflow = { [unowned self] in overflowed($0) }
   }
@@ -110,6 +114,9 @@ final class Server {
     if signals { loop.handleSignals([SIGTERM, SIGINT]) { [unowned self] in signalled($0) } }
     while phase != .stopping { tick() }
     listener.stop()
+    backend.close()
+    // What the backend says last is written by the loop.
+    for _ in 0..<3 { loop.turn(waiting: false) }
   }
 
   private func tick() {
@@ -153,9 +160,9 @@ final class Server {
   private func stopIfDrained(_ now: Int64) {
     let isOver = graceEnds.map { now >= $0 } ?? false
     if phase == .flushing {
-      if isOver || !listener.hasUnsentBytes { phase = .stopping }
+      if isOver || (!listener.hasUnsentBytes && !backend.hasUnstored) { phase = .stopping }
     } else if activeCount == 0, pendingRequests.isEmpty, directStreams == 0, subscriptions == 0,
-      !listener.hasUnsentBytes
+      runsToStart == 0, !backend.hasUnstored, !listener.hasUnsentBytes
     {
       phase = .stopping
     } else if isOver {
@@ -210,8 +217,11 @@ final class Server {
     return invocation
   }
 
+  /// Runs whose records are being made.
+  var runsToStart = 0
+
   /// True when one more agent may run.
-  var hasRoomForAgent: Bool { activeCount < dockfile.runtime.maxConcurrentRuns }
+  var hasRoomForAgent: Bool { activeCount + runsToStart < dockfile.runtime.maxConcurrentRuns }
 
   /// Takes what an agent has sent and hands it on.
   ///
@@ -312,7 +322,7 @@ final class Server {
     metrics.write(
       Metrics.Gauges(
         activeRuns: activeCount, directStreams: directStreams, subscriptions: subscriptions,
-        ringFullWaits: workerCounters.ringFullWaits.load(ordering: .relaxed), logBytes: store.bytes,
+        ringFullWaits: workerCounters.ringFullWaits.load(ordering: .relaxed), logBytes: backend.bytes,
         sentBytes: listener.sentBytes, connections: listener.connectionCount,
         bufferedBytes: listener.bufferedBytes),
       to: &out)

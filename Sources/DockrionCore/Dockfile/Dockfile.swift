@@ -63,6 +63,27 @@ public struct Dockfile: Sendable {
     public var retentionSeconds = 3600
     /// Bytes of all logs together, 1 MiB or more.
     public var maxLogBytes = 256 << 20
+    /// Where runs are kept; nil keeps them in memory.
+    public var redis: Redis?
+  }
+
+  /// Where several servers keep their runs together.
+  public struct Redis: Sendable, Equatable {
+    public var url: RedisURL
+    /// What the names of all keys begin with.
+    public var keyPrefix = "dockrion"
+    /// Connections for commands, 1…1,000; one more listens.
+    public var connections = 10
+    /// Seconds without a sign of life after which a server's runs are given up, 2…300.
+    public var leaseSeconds = 10
+    /// Seconds, 1…60.
+    public var connectTimeoutSeconds = 5
+    /// Seconds, 1…60.
+    public var commandTimeoutSeconds = 5
+    /// Bytes of one run's events that may wait for Redis, 64 KiB or more.
+    public var maxPendingBytes = 16 << 20
+
+    public init(url: RedisURL) { self.url = url }
   }
 
   public struct Runtime: Sendable {

@@ -9,7 +9,7 @@ extension DockfileReader {
     var streaming = Dockfile.Streaming()
     streaming.asyncRuns = section.bool("async_runs", default: streaming.asyncRuns)
     streaming.allowClientIDs = section.bool("allow_client_ids", default: streaming.allowClientIDs)
-    checkBackend(in: section)
+    let usesRedis = usesRedis(in: section)
     checkIDGenerator(in: section)
 
     let events = section.section("events", known: ["allowed", "heartbeat_interval", "max_run_duration"])
@@ -25,24 +25,30 @@ extension DockfileReader {
     streaming.maxSubscribersPerRun = connection.int(
       "max_subscribers_per_run", 1...100_000, default: streaming.maxSubscribersPerRun)
 
-    let redisRetention = redisRetention(in: section)
+    let redis = redis(in: section, isUsed: usesRedis)
     let memory = section.section("memory", known: ["max_events_per_run", "retention_seconds", "max_bytes"])
     streaming.maxEventsPerRun = memory.int(
       "max_events_per_run", 10...100_000, default: streaming.maxEventsPerRun)
     streaming.retentionSeconds = memory.seconds(
-      "retention_seconds", 60...604_800, default: redisRetention ?? streaming.retentionSeconds)
+      "retention_seconds", 60...604_800, default: redis.retentionSeconds ?? streaming.retentionSeconds)
     streaming.maxLogBytes = memory.bytes(
       "max_bytes", (1 << 20)...(1 << 40), default: streaming.maxLogBytes)
+    if usesRedis {
+      streaming.redis = redis.redis
+      if let seconds = redis.retentionSeconds { streaming.retentionSeconds = seconds }
+      if let events = redis.maxEventsPerRun { streaming.maxEventsPerRun = events }
+    }
     return streaming
   }
 
-  private func checkBackend(in section: ConfigSection) {
-    guard let backend = section.given("backend") else { return }
+  private func usesRedis(in section: ConfigSection) -> Bool {
+    guard let backend = section.given("backend") else { return false }
     switch backend.text {
-    case "memory": break
-    case "redis":
-      section.error("backend", "the Redis backend is not part of this version yet; use memory")
-    default: section.error("backend", "\(backend.shown) is no backend; use memory")
+    case "memory": return false
+    case "redis": return true
+    default:
+      section.error("backend", "\(backend.shown) is no backend; use memory or redis")
+      return false
     }
   }
 
@@ -56,22 +62,69 @@ extension DockfileReader {
     }
   }
 
-  /// Checks the whole section and gives `stream_ttl_seconds`, which also counts for the memory backend.
-  private func redisRetention(in section: ConfigSection) -> Int? {
-    let redis = section.section(
-      "redis", known: ["url", "stream_ttl_seconds", "max_events_per_run", "connection_pool_size"])
-    // The value is not shown: a Redis URL may hold a password.
-    if let url = redis.word("url"), !Self.isRedisURL(url) {
-      redis.error("url", "this is no Redis URL; use redis://host:port or rediss://host:port")
-    }
-    _ = redis.optionalInt("max_events_per_run", 10...100_000)
-    _ = redis.optionalInt("connection_pool_size", 1...1000)
-    return redis.optionalInt("stream_ttl_seconds", 60...604_800, " seconds")
+  /// What the section says, which is checked also where the backend is another one; `stream_ttl_seconds` then
+  /// counts all the same.
+  private struct RedisSection {
+    var redis: Dockfile.Redis?
+    var retentionSeconds: Int?
+    var maxEventsPerRun: Int?
   }
 
-  private static func isRedisURL(_ url: String) -> Bool {
-    ["redis://", "rediss://", "unix://"].contains { url.hasPrefix($0) && url.count > $0.count }
-      && !url.contains(where: \.isWhitespace)
+  private func redis(in section: ConfigSection, isUsed: Bool) -> RedisSection {
+    let section = section.section(
+      "redis",
+      known: [
+        "url", "key_prefix", "stream_ttl_seconds", "max_events_per_run", "connection_pool_size",
+        "lease_seconds",
+        "connect_timeout_seconds", "command_timeout_seconds", "max_pending_bytes",
+      ])
+    var read = RedisSection()
+    read.maxEventsPerRun = section.optionalInt("max_events_per_run", 10...100_000)
+    read.retentionSeconds = section.optionalInt("stream_ttl_seconds", 60...604_800, " seconds")
+    var redis = redisURL(in: section, isUsed: isUsed).map(Dockfile.Redis.init(url:))
+    let defaults = Dockfile.Redis(url: .local)
+    let connections = section.int("connection_pool_size", 1...1000, default: defaults.connections)
+    let lease = section.seconds("lease_seconds", 2...300, default: defaults.leaseSeconds)
+    let connect = section.seconds("connect_timeout_seconds", 1...60, default: defaults.connectTimeoutSeconds)
+    let command = section.seconds("command_timeout_seconds", 1...60, default: defaults.commandTimeoutSeconds)
+    let pending = section.bytes(
+      "max_pending_bytes", (64 << 10)...(1 << 30), default: defaults.maxPendingBytes)
+    let prefix = keyPrefix(in: section) ?? defaults.keyPrefix
+    redis?.connections = connections
+    redis?.leaseSeconds = lease
+    redis?.connectTimeoutSeconds = connect
+    redis?.commandTimeoutSeconds = command
+    redis?.maxPendingBytes = pending
+    redis?.keyPrefix = prefix
+    read.redis = redis
+    return read
+  }
+
+  private func redisURL(in section: ConfigSection, isUsed: Bool) -> RedisURL? {
+    guard let node = section.given("url") else { return isUsed ? .local : nil }
+    guard let text = node.text, !text.contains(where: { $0.isWhitespace || $0.isNewline }) else {
+      section.error(
+        "url", "not a Redis URL; redis://[user:password@]host[:port][/db] or unix:///path is needed")
+      return nil
+    }
+    do {
+      return try RedisURL(text)
+    } catch {
+      // The value is not shown: it may hold a password.
+      section.error("url", "\(error)")
+      return nil
+    }
+  }
+
+  private func keyPrefix(in section: ConfigSection) -> String? {
+    guard let prefix = section.word("key_prefix") else { return nil }
+    let isRight =
+      (1...64).contains(prefix.utf8.count)
+      && prefix.utf8.allSatisfy { $0 > 32 && $0 < 127 && $0 != UInt8(ascii: "{") && $0 != UInt8(ascii: "}") }
+    if !isRight {
+      section.error("key_prefix", "1…64 printable ASCII characters other than { and } are needed")
+    }
+    return isRight ? prefix : nil
   }
 
   private func filter(in events: ConfigSection) -> EventsFilter {

@@ -46,6 +46,11 @@ public final class RunLog {
   /// Bytes of memory that the events take.
   public var byteCount: Int { segmentBytes + entries.count * MemoryLayout<Entry>.stride }
 
+  /// Bytes of the events behind `sequence`.
+  public func bytes(after sequence: Int) -> Int {
+    entries.dropFirst(max(0, sequence + 1 - firstSequence)).reduce(0) { $0 + Int($1.length) }
+  }
+
   /// Adds an event under the next sequence, which is returned.
   @discardableResult
   public func append(_ record: EventRecord) -> Int {
@@ -56,6 +61,45 @@ public final class RunLog {
     if let customName = record.customName { customNames[lastSequence] = customName }
     while entries.count > eventsMax { dropOldest() }
     return lastSequence
+  }
+
+  /// Adds an event that has its wire form and its sequence, the next one.
+  ///
+  /// - Parameter customName: for a custom event.
+  public func append(stored bytes: UnsafeRawBufferPointer, _ kind: EventKind, customName: String?) {
+    lastSequence += 1
+    store(bytes, kind)
+    if let customName { customNames[lastSequence] = customName }
+    while entries.count > eventsMax { dropOldest() }
+  }
+
+  /// Drops everything and goes on with that sequence; readers that are behind it are told by `firstSequence`.
+  public func reset(nextSequence: Int) {
+    for segment in segments { segment.start.deallocate() }
+    droppedSegments &+= UInt32(segments.count)
+    segments = []
+    entries = []
+    customNames = [:]
+    segmentBytes = 0
+    firstSequence = nextSequence
+    lastSequence = nextSequence - 1
+  }
+
+  /// Drops the events behind `sequence`.
+  public func truncate(after sequence: Int) {
+    guard sequence >= firstSequence else { return reset(nextSequence: max(1, sequence + 1)) }
+    while lastSequence > sequence, let entry = entries.popLast() {
+      customNames[lastSequence] = nil
+      lastSequence -= 1
+      let index = Int(entry.segment &- droppedSegments)
+      segments[index].used -= Int(entry.length)
+      segments[index].events -= 1
+      if segments[index].events == 0, index > 0 {
+        segmentBytes -= segments[index].capacity
+        segments[index].start.deallocate()
+        segments.remove(at: index)
+      }
+    }
   }
 
   private func store(_ bytes: UnsafeRawBufferPointer, _ kind: EventKind) {
@@ -107,15 +151,20 @@ public final class RunLog {
 
   /// The stored events from `sequence` on that lie side by side, as many as fit `bytesMax`, one at least.
   ///
-  /// - Parameter sequence: `firstSequence`…`lastSequence`.
+  /// - Parameters:
+  ///   - sequence: `firstSequence`…`lastSequence`.
+  ///   - limit: the last sequence to give, or nil for the newest.
   /// - Returns: their bytes, valid until the log changes, and the sequence after the last of them.
-  public func read(from sequence: Int, bytesMax: Int) -> (bytes: UnsafeRawBufferPointer, next: Int) {
+  public func read(
+    from sequence: Int, through limit: Int? = nil, bytesMax: Int
+  ) -> (bytes: UnsafeRawBufferPointer, next: Int) {
     precondition(sequence >= firstSequence && sequence <= lastSequence, "sequence \(sequence) is not stored")
     let first = sequence - firstSequence
     let head = entries[first]
     var end = Int(head.offset) + Int(head.length)
     var next = first + 1
-    while next < entries.count, entries[next].segment == head.segment {
+    let stop = min(entries.count, (limit ?? lastSequence) - firstSequence + 1)
+    while next < stop, entries[next].segment == head.segment {
       let further = Int(entries[next].offset) + Int(entries[next].length)
       if further - Int(head.offset) > bytesMax { break }
       end = further

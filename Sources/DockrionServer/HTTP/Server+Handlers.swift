@@ -35,9 +35,9 @@ extension Server {
     switch endpoint {
     case .invoke, .invokeStream, .createRun: try begin(exchange, endpoint)
     case .listRuns: try listRuns(exchange)
-    case .run: try showRun(exchange, run(runID))
-    case .cancelRun: try cancelRun(exchange, run(runID))
-    case .runEvents: try subscribe(exchange, run(runID))
+    case .run: showRun(exchange, try validID(runID))
+    case .cancelRun: try cancelRun(exchange, try validID(runID))
+    case .runEvents: try subscribe(exchange, try validID(runID))
     case .health, .ready, .metrics, .info, .schema, .openAPI, .welcome: try operate(exchange, endpoint)
     }
   }
@@ -122,10 +122,8 @@ extension Server {
 
   /// A request that starts an agent, before its payload is known.
   private func begin(_ exchange: Exchange, _ endpoint: Endpoint) throws(ErrorReply) {
-    if endpoint == .createRun, let key = try idempotencyKey(exchange), try replyRepeated(exchange, key) {
-      return
-    }
-    try checkRoom()
+    // A request that repeats another starts no agent.
+    if endpoint != .createRun || exchange.header("Idempotency-Key") == nil { try checkRoom() }
     if let input = try payload(exchange, endpoint) { try execute(exchange, endpoint, input) }
   }
 
@@ -150,56 +148,68 @@ extension Server {
 
   // MARK: Pattern B
 
-  private func run(_ encodedID: String?) throws(ErrorReply) -> Run {
-    let id = Query.decode(encodedID ?? "")
+  private func validID(_ encoded: String?) throws(ErrorReply) -> String {
+    let id = Query.decode(encoded ?? "")
     guard id.isClientID else {
       throw ErrorReply(400, "VALIDATION_ERROR", "run_id: \"\(id.prefix(60))\" \(Self.idRule)")
     }
-    guard let run = store[id] else {
-      throw ErrorReply(404, "NOT_FOUND", "there is no run \"\(id)\"; it never was, or was kept long enough")
+    return id
+  }
+
+  private static func unknownRun(_ id: String) -> ErrorReply {
+    ErrorReply(404, "NOT_FOUND", "there is no run \"\(id)\"; it never was, or was kept long enough")
+  }
+
+  /// Replies with what a backend answered, unless the client has left meanwhile.
+  private func deferred<Value>(
+    _ exchange: Exchange, _ body: @escaping (Value) throws(ErrorReply) -> Void
+  ) -> (Result<Value, ErrorReply>) -> Void {
+    { [unowned self] result in
+      guard exchange.isOpen else { return }
+      do throws(ErrorReply) { try body(result.get()) } catch { reply(exchange, error) }
     }
-    return run
   }
 
   private static let idRule = "is not an id: a letter or digit, then up to 127 letters, digits, _ and -"
 
   /// The key that makes a `POST /runs` safe to repeat, and what its body looks like.
-  private func idempotencyKey(_ exchange: Exchange) throws(ErrorReply) -> RunStore.IdempotencyKey? {
+  private func idempotencyKey(_ exchange: Exchange) throws(ErrorReply) -> IdempotencyKey? {
     guard let text = exchange.header("Idempotency-Key") else { return nil }
     guard !text.isEmpty, text.utf8.count <= Limits.idempotencyKeyBytesMax else {
       throw ErrorReply(
         400, "VALIDATION_ERROR",
         "Idempotency-Key: \(text.utf8.count) bytes; 1…\(Limits.idempotencyKeyBytesMax) are allowed")
     }
-    return exchange.withBody { RunStore.IdempotencyKey(text, body: $0) }
-  }
-
-  /// Answers with the run that the key has made already; false when it has made none.
-  private func replyRepeated(_ exchange: Exchange, _ key: RunStore.IdempotencyKey) throws(ErrorReply) -> Bool
-  {
-    guard let run = store[key: key.text] else { return false }
-    guard run.idempotencyKey == key else {
-      throw ErrorReply(
-        409, "IDEMPOTENCY_KEY_REUSED", "Idempotency-Key: this key made run \"\(run.id)\" with another body")
-    }
-    replyCreated(exchange, run)
-    return true
+    return exchange.withBody { IdempotencyKey(text, body: $0) }
   }
 
   private func createRun(_ exchange: Exchange, _ input: JSONObject) throws(ErrorReply) {
-    let key = try idempotencyKey(exchange)
-    // While a worker parsed the payload another request may have come with the same key.
-    if let key, try replyRepeated(exchange, key) { return }
-    try checkRoom()
-    let id = try runID(exchange)
-    let run = store.add(id: id, key: key)
-    run.start(start(EventEncoder(identity: .run(id)), hasEvents: true, input: input, run))
-    metrics.run(.accepted)
-    replyCreated(exchange, run)
+    var hasReserved = false
+    let request = RunRequest(id: try clientID(exchange), key: try idempotencyKey(exchange)) {
+      [unowned self] () throws(ErrorReply) in
+      try checkRoom()
+      runsToStart += 1
+      hasReserved = true
+    }
+    backend.admit(request) { [unowned self] result in
+      if hasReserved { runsToStart -= 1 }
+      do throws(ErrorReply) {
+        switch try result.get() {
+        case .repeated(let id, let createdAt): replyCreated(exchange, id, createdAt)
+        case .new(let run):
+          // Also when the client has left: the run exists, and its client may look for it under its own id or key.
+          run.start(start(EventEncoder(identity: .run(run.id)), hasEvents: true, input: input, run))
+          metrics.run(.accepted)
+          replyCreated(exchange, run.id, run.createdAt)
+        }
+      } catch {
+        reply(exchange, error)
+      }
+    }
   }
 
-  private func runID(_ exchange: Exchange) throws(ErrorReply) -> String {
-    guard let id = Query(exchange.query)["run_id"] else { return makeID() }
+  private func clientID(_ exchange: Exchange) throws(ErrorReply) -> String? {
+    guard let id = Query(exchange.query)["run_id"] else { return nil }
     guard dockfile.streaming.allowClientIDs else {
       throw ErrorReply(
         400, "VALIDATION_ERROR", "run_id: this server chooses the ids (streaming.allow_client_ids is false)")
@@ -207,27 +217,25 @@ extension Server {
     guard id.isClientID else {
       throw ErrorReply(400, "VALIDATION_ERROR", "run_id: \"\(id.prefix(60))\" \(Self.idRule)")
     }
-    guard store[id] == nil else { throw ErrorReply(409, "RUN_EXISTS", "run_id: \"\(id)\" is taken") }
     return id
   }
 
-  private func replyCreated(_ exchange: Exchange, _ run: Run) {
+  private func replyCreated(_ exchange: Exchange, _ id: String, _ createdAt: Int64) {
     body.writer.removeAll(keepingAtMost: 256 << 10)
     body.writer.append("{\"run_id\":\"")
-    body.writer.append(run.id)
+    body.writer.append(id)
     body.writer.append("\",\"status\":\"accepted\",\"events_url\":\"/runs/")
-    body.writer.append(run.id)
+    body.writer.append(id)
     body.writer.append("/events\",\"created_at\":\"")
-    body.writer.append(timestamp: run.createdAt)
+    body.writer.append(timestamp: createdAt)
     body.writer.append("\"}")
-    reply(exchange, 202, headers: [("Location", "/runs/\(run.id)")], body: body.writer.bytes)
+    reply(exchange, 202, headers: [("Location", "/runs/\(id)")], body: body.writer.bytes)
   }
 
   private func listRuns(_ exchange: Exchange) throws(ErrorReply) {
     let query = Query(exchange.query)
     let limit = try query.int(
       "limit", in: 1...Limits.runsPageMax, "an integer from 1 to \(Limits.runsPageMax)")
-    let cursor = try query.int("cursor", in: 0...Int.max, "a cursor that this server gave")
     var status: RunStatus?
     if let word = query["status"] {
       status = RunStatus(rawValue: word)
@@ -236,66 +244,82 @@ extension Server {
         throw ErrorReply(400, "VALIDATION_ERROR", "status: \"\(word.prefix(60))\" is none of \(known)")
       }
     }
-    let page = store.page(status: status, limit: limit ?? Limits.runsPageDefault, below: cursor)
+    let page = RunPageQuery(status: status, limit: limit ?? Limits.runsPageDefault, cursor: query["cursor"])
+    backend.page(page, deferred(exchange) { [unowned self] page in reply(exchange, page) })
+  }
+
+  private func reply(_ exchange: Exchange, _ page: RunPage) {
     body.writer.removeAll(keepingAtMost: 256 << 10)
     body.writer.append("{\"runs\":[")
-    var next = page.next
-    for (index, run) in page.runs.enumerated() {
+    for (index, record) in page.records.enumerated() {
       if index > 0 { body.writer.append(",") }
-      run.write(to: &body.writer)
-      if body.writer.count > Limits.runsPageBytesMax, index + 1 < page.runs.count {
-        next = run.ordinal
-        break
-      }
+      record.write(to: &body.writer)
     }
     body.writer.append("],\"next_cursor\":")
-    body.writer.append(next.map { "\"\($0)\"" } ?? "null")
+    body.writer.append(page.next.map { "\"\($0)\"" } ?? "null")
     body.writer.append("}")
     reply(exchange, 200, body: body.writer.bytes)
   }
 
-  private func showRun(_ exchange: Exchange, _ run: Run) {
-    body.writer.removeAll(keepingAtMost: 256 << 10)
-    run.write(to: &body.writer)
-    reply(exchange, 200, body: body.writer.bytes)
+  private func showRun(_ exchange: Exchange, _ id: String) {
+    backend.record(
+      id,
+      deferred(exchange) { [unowned self] (record: RunRecord?) throws(ErrorReply) in
+        guard let record else { throw Self.unknownRun(id) }
+        body.writer.removeAll(keepingAtMost: 256 << 10)
+        record.write(to: &body.writer)
+        reply(exchange, 200, body: body.writer.bytes)
+      })
   }
 
-  private func cancelRun(_ exchange: Exchange, _ run: Run) throws(ErrorReply) {
+  private func cancelRun(_ exchange: Exchange, _ id: String) throws(ErrorReply) {
     let reason = Query(exchange.query)["reason"]
     if let reason, reason.utf8.count > Limits.cancelReasonBytesMax {
       throw ErrorReply(
         400, "VALIDATION_ERROR",
         "reason: \(reason.utf8.count) bytes; at most \(Limits.cancelReasonBytesMax) are allowed")
     }
-    guard run.cancelByClient(reason: reason) else {
-      throw ErrorReply(409, "RUN_FINISHED", "run \"\(run.id)\" is \(run.status.rawValue) already")
-    }
-    body.writer.removeAll(keepingAtMost: 256 << 10)
-    body.writer.append("{\"run_id\":\"")
-    body.writer.append(run.id)
-    body.writer.append("\",\"status\":\"cancelled\"}")
-    reply(exchange, 200, body: body.writer.bytes)
+    backend.cancel(
+      id, reason: reason,
+      deferred(exchange) { [unowned self] (outcome: CancelOutcome) throws(ErrorReply) in
+        switch outcome {
+        case .unknown: throw Self.unknownRun(id)
+        case .finished(let status):
+          throw ErrorReply(409, "RUN_FINISHED", "run \"\(id)\" is \(status.rawValue) already")
+        case .cancelled:
+          body.writer.removeAll(keepingAtMost: 256 << 10)
+          body.writer.append("{\"run_id\":\"")
+          body.writer.append(id)
+          body.writer.append("\",\"status\":\"cancelled\"}")
+          reply(exchange, 200, body: body.writer.bytes)
+        }
+      })
   }
 
-  private func subscribe(_ exchange: Exchange, _ run: Run) throws(ErrorReply) {
+  private func subscribe(_ exchange: Exchange, _ id: String) throws(ErrorReply) {
     let query = Query(exchange.query)
     let seconds = try query.int("timeout", in: 1...3600, "a number of seconds from 1 to 3600")
     let from = try query.int("from_sequence", in: 0...Int.max - 1, "an integer of 0 or more")
     let lastSeen = exchange.header("Last-Event-ID").flatMap { Int($0) }.map { max(0, min($0, Int.max - 1)) }
     let cursor = Subscription.start(fromSequence: from, lastEventID: lastSeen)
-    var filter: EventsFilter?
-    if let words = query["events"] { filter = try Subscription.filter(words) }
-    if Subscription.isOver(run, from: cursor, filter) {
-      return reply(exchange, 204, headers: [("Cache-Control", "no-cache, no-transform")], contentType: nil)
-    }
-    guard run.subscriberCount < dockfile.streaming.maxSubscribersPerRun else {
-      throw ErrorReply(
-        429, "TOO_MANY_SUBSCRIBERS",
-        "run \"\(run.id)\" has \(run.subscriberCount) subscribers, as many as may", retryAfter: 1)
-    }
-    _ = Subscriber(
-      exchange, self, run, from: cursor, filter: filter,
-      seconds: seconds ?? dockfile.streaming.defaultTimeoutSeconds)
+    let filter = try query["events"].map(Subscription.filter)
+    backend.feed(
+      id,
+      deferred(exchange) { [unowned self] (feed: RunFeed?) throws(ErrorReply) in
+        guard let feed else { throw Self.unknownRun(id) }
+        if Subscription.isOver(feed, from: cursor, filter) {
+          return reply(
+            exchange, 204, headers: [("Cache-Control", "no-cache, no-transform")], contentType: nil)
+        }
+        guard feed.subscribers.count < dockfile.streaming.maxSubscribersPerRun else {
+          throw ErrorReply(
+            429, "TOO_MANY_SUBSCRIBERS",
+            "run \"\(id)\" has \(feed.subscribers.count) subscribers, as many as may", retryAfter: 1)
+        }
+        _ = Subscriber(
+          exchange, self, feed, from: cursor, filter: filter,
+          seconds: seconds ?? dockfile.streaming.defaultTimeoutSeconds)
+      })
   }
 }
 
@@ -322,11 +346,11 @@ enum Subscription {
   }
 
   /// True when a run has ended and nothing is left to deliver.
-  static func isOver(_ run: Run, from cursor: Int, _ filter: EventsFilter?) -> Bool {
-    guard run.status.isFinal else { return false }
+  static func isOver(_ feed: RunFeed, from cursor: Int, _ filter: EventsFilter?) -> Bool {
+    guard feed.isFinal else { return false }
     let cursor = max(1, cursor)
-    if cursor > run.log.lastSequence { return true }
-    guard let filter, cursor >= run.log.firstSequence else { return false }
-    return !run.log.hasEvent(from: cursor, passing: filter)
+    if cursor > feed.lastSequence { return true }
+    guard let filter, cursor >= feed.log.firstSequence else { return false }
+    return !feed.log.hasEvent(from: cursor, passing: filter)
   }
 }

@@ -8,6 +8,7 @@ extension Server {
     switch endpoint {
     case .ready:
       guard isServing else { throw ErrorReply(503, "SHUTTING_DOWN", "the server is stopping", retryAfter: 5) }
+      if let outage = backend.outage { throw ErrorReply(503, "NOT_READY", outage, retryAfter: 1) }
       try writeObject(["success": true, "status": "ready", "agent": .string(dockfile.agent.name)])
     case .metrics:
       type = "text/plain; version=0.0.4; charset=utf-8"

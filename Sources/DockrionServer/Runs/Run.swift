@@ -1,46 +1,64 @@
 import DockrionCore
 
-/// Pattern B: one managed run, its log and its subscribers.
+/// Who keeps the runs whose agents execute here.
+protocol RunKeeper: AnyObject {
+  /// Bytes that all its runs together count for.
+  var bytes: Int { get set }
+  /// How long a run stays in this process after its end, in seconds.
+  var keepSeconds: Int { get }
+  /// Lets the oldest finished runs go, and then the oldest events of the run that grew, until all fit.
+  func makeRoom(for growing: Run)
+  /// A run has reached its final status: from now on it may have to make room.
+  func finished(_ run: Run)
+  /// Forgets a run that has ended.
+  func remove(_ run: Run)
+}
+
+/// Pattern B: one managed run whose agent executes here.
 final class Run: EventSink, DeadlineTarget {
   private enum Tag {
     static let timeLimit: UInt8 = 0
     static let retention: UInt8 = 1
   }
 
-  let id: String
-  /// Grows with every run of the store; the cursor of the list.
-  let ordinal: Int
+  let feed: RunFeed
   let createdAt: Int64
-  let log: RunLog
+  /// Grows with every run of the memory backend; the cursor of its list.
+  var ordinal = 0
   /// The key that made this run.
-  var idempotencyKey: RunStore.IdempotencyKey?
+  var idempotencyKey: IdempotencyKey?
+  /// Writes the run to Redis; nil where memory is all there is.
+  var journal: RunJournal?
+  private(set) var startedAt: Int64?
   private unowned let server: Server
-  private unowned let store: RunStore
+  private unowned let keeper: any RunKeeper
   private let encoder: EventEncoder
   private var machine = RunStateMachine()
-  private var startedAt: Int64?
   private var completedAt: Int64?
   private var output: [UInt8]?
   private var error: AgentError?
-  private var subscribers: [Subscriber] = []
+  private var latencySeconds: Double?
   private var invocation: Invocation?
   private var deadline: DeadlineQueues.Token?
   private var countedBytes = 0
   private var isRemoved = false
-  private var latencySeconds: Double?
+  private var whenFinal: [() -> Void] = []
 
-  init(id: String, ordinal: Int, _ server: Server, _ store: RunStore) {
-    self.id = id
-    self.ordinal = ordinal
+  init(id: String, _ server: Server, _ keeper: any RunKeeper) {
     self.server = server
-    self.store = store
+    self.keeper = keeper
     encoder = EventEncoder(identity: .run(id))
     createdAt = Clock.wallNanoseconds()
-    log = RunLog(eventsMax: server.dockfile.streaming.maxEventsPerRun)
+    feed = RunFeed(id: id, eventsMax: server.dockfile.streaming.maxEventsPerRun)
   }
 
-  var status: RunStatus { machine.status }
-  var subscriberCount: Int { subscribers.count }
+  var id: String { feed.id }
+  var log: RunLog { feed.log }
+
+  /// Where the run stands for others: an end that has still to be stored is not one yet.
+  var status: RunStatus { machine.status.isFinal && !feed.isFinal ? .running : machine.status }
+  /// True once the run has its terminal event, stored or not.
+  var hasEnded: Bool { machine.status.isFinal }
 
   func start(_ invocation: Invocation) {
     self.invocation = invocation
@@ -75,13 +93,8 @@ final class Run: EventSink, DeadlineTarget {
 
   func flush() {
     account()
-    var index = 0
-    // A subscriber that ends takes itself out, and the next one takes its place.
-    while index < subscribers.count {
-      let subscriber = subscribers[index]
-      subscriber.pump()
-      if index < subscribers.count, subscribers[index] === subscriber { index += 1 }
-    }
+    feed.flush()
+    journal?.pump()
   }
 
   /// Cancels the run; false when it had ended already.
@@ -95,16 +108,21 @@ final class Run: EventSink, DeadlineTarget {
 
   func cancel(reason: String) { _ = cancelByClient(reason: reason) }
 
-  func deadlinePassed(_ tag: UInt8) {
-    deadline = nil
-    if tag == Tag.retention { return store.remove(self) }
+  /// Ends the run with a failure of the server's own; false when it had ended already.
+  func fail(_ failure: AgentError) -> Bool {
     drainFirst()
-    guard machine.timeLimitReached() == .finish else { return }
-    let seconds = server.dockfile.streaming.maxRunSeconds
-    let failure = AgentError(code: "RUN_TIMEOUT", message: "the run took longer than \(seconds) seconds")
+    guard machine.agentEnded(.failed) == .finish else { return false }
     error = failure
     finish(encoder.failureRecord(failure, ended: false))
     flush()
+    return true
+  }
+
+  func deadlinePassed(_ tag: UInt8) {
+    deadline = nil
+    if tag == Tag.retention { return keeper.remove(self) }
+    let seconds = server.dockfile.streaming.maxRunSeconds
+    _ = fail(AgentError(code: "RUN_TIMEOUT", message: "the run took longer than \(seconds) seconds"))
   }
 
   private func drainFirst() {
@@ -114,36 +132,80 @@ final class Run: EventSink, DeadlineTarget {
   private func finish(_ record: EventRecord) {
     if log.lastSequence == 0 { log.append(server.startedRecord(encoder)) }
     completedAt = Clock.wallNanoseconds()
+    // Elsewhere somebody else may have ended the run: the end is shown once Redis has taken it.
+    feed.withholdsLast = journal != nil
     log.append(record)
     if record.ending == nil { server.metrics.event(record.kind) }
     log.shrink()
-    server.metrics.run(status)
+    letGo()
+    if journal == nil { becomeFinal() }
+  }
+
+  private func letGo() {
     server.clearDeadline(deadline)
-    deadline = server.setDeadline(
-      seconds: server.dockfile.streaming.retentionSeconds, self, tag: Tag.retention)
+    deadline = nil
     if let invocation { server.letGo(invocation) }
     invocation = nil
-    account()
-    store.finished(self)
   }
 
-  /// Keeps the store's sum of bytes true, and the run within it.
+  /// The end is stored, and may be shown.
+  func becomeFinal() {
+    guard !feed.isFinal else { return }
+    feed.finish()
+    server.metrics.run(status)
+    keepOn()
+    account()
+    keeper.finished(self)
+    feed.flush()
+    let waiting = whenFinal
+    whenFinal = []
+    for body in waiting { body() }
+  }
+
+  /// Starts the time that the run is kept anew.
+  func keepOn() {
+    deadline = server.setDeadline(seconds: keeper.keepSeconds, self, tag: Tag.retention)
+  }
+
+  /// Calls `body` once the run's end is shown, or the run belongs to somebody else.
+  func whenFinal(_ body: @escaping () -> Void) {
+    if feed.isFinal || isRemoved { body() } else { whenFinal.append(body) }
+  }
+
+  /// Somebody else has ended the run: the agent is stopped, and the events are not ours any more.
+  func disown() {
+    if !machine.status.isFinal { _ = machine.cancel() }
+    letGo()
+    journal = nil
+    removed()
+    let waiting = whenFinal
+    whenFinal = []
+    for body in waiting { body() }
+  }
+
+  // MARK: Room
+
+  /// Keeps the keeper's sum of bytes true, and the run within it.
   private func account() {
     guard !isRemoved else { return }
-    let bytes = log.byteCount + (output?.count ?? 0) + Limits.runOverheadBytes
-    store.bytes += bytes - countedBytes
-    countedBytes = bytes
-    store.makeRoom(for: self)
+    count()
+    keeper.makeRoom(for: self)
   }
 
-  /// Drops the oldest event, for a run that goes on while the store is full. False when only one is left.
-  func dropOldestEvent() -> Bool {
-    guard log.firstSequence < log.lastSequence else { return false }
-    log.dropOldest()
-    guard !isRemoved else { return true }
+  private func count() {
     let bytes = log.byteCount + (output?.count ?? 0) + Limits.runOverheadBytes
-    store.bytes += bytes - countedBytes
+    keeper.bytes += bytes - countedBytes
     countedBytes = bytes
+  }
+
+  /// Drops the oldest event, for a run that goes on while all the room is taken. False when only one is left, or
+  /// Redis has still to get it.
+  func dropOldestEvent() -> Bool {
+    guard log.firstSequence < log.lastSequence, journal?.holds(log.firstSequence) != true else {
+      return false
+    }
+    log.dropOldest()
+    if !isRemoved { count() }
     return true
   }
 
@@ -151,78 +213,35 @@ final class Run: EventSink, DeadlineTarget {
   func shed() {
     output = nil
     while dropOldestEvent() {}
-    flush()
+    feed.flush()
   }
 
-  /// The store has forgotten this run.
+  /// The keeper has forgotten this run.
   func removed() {
     server.clearDeadline(deadline)
     deadline = nil
-    store.bytes -= countedBytes
+    keeper.bytes -= countedBytes
     countedBytes = 0
     isRemoved = true
   }
 
-  // MARK: Subscribers
-
-  func add(_ subscriber: Subscriber) { subscribers.append(subscriber) }
-
-  func remove(_ subscriber: Subscriber) {
-    if let index = subscribers.firstIndex(where: { $0 === subscriber }) { subscribers.remove(at: index) }
-  }
-
   // MARK: The record
 
-  /// Writes the run as `GET /runs/{run_id}` shows it.
-  func write(to out: inout ByteWriter) {
-    out.append("{\"run_id\":\"")
-    out.append(id)
-    out.append("\",\"status\":\"")
-    out.append(status.rawValue)
-    out.append("\",\"created_at\":")
-    Self.write(moment: createdAt, to: &out)
-    out.append(",\"started_at\":")
-    Self.write(moment: startedAt, to: &out)
-    out.append(",\"completed_at\":")
-    Self.write(moment: completedAt, to: &out)
-    out.append(",\"output\":")
-    if let output { out.append(output) } else { out.append("null") }
-    out.append(",\"error\":")
-    writeError(to: &out)
-    out.append(",\"metadata\":{\"agent\":")
-    out.append(json: server.dockfile.agent.name)
-    out.append(",\"framework\":")
-    out.append(json: server.dockfile.agent.framework)
-    if let latencySeconds {
-      out.append(",\"latency_seconds\":")
-      out.append(latencySeconds.description)
-    }
-    out.append("},\"last_sequence\":")
-    out.append(decimal: log.lastSequence)
-    out.append("}")
+  var record: RunRecord {
+    RunRecord(
+      id: id, status: status, createdAt: createdAt, startedAt: startedAt,
+      completedAt: status.isFinal ? completedAt : nil, output: status.isFinal ? output : nil,
+      error: status.isFinal ? error.map(RunRecord.json) : nil, agentName: server.dockfile.agent.name,
+      framework: server.dockfile.agent.framework, latencySeconds: status.isFinal ? latencySeconds : nil,
+      lastSequence: feed.lastSequence)
   }
 
-  private func writeError(to out: inout ByteWriter) {
-    guard let error else { return out.append("null") }
-    out.append("{\"message\":")
-    out.append(json: error.message)
-    out.append(",\"code\":")
-    out.append(json: error.code)
-    out.append(",\"details\":")
-    let start = out.count
-    do {
-      if let details = error.details { try out.append(json: details) } else { out.append("null") }
-    } catch {
-      out.truncate(to: start)
-      out.append("null")
-    }
-    out.append("}")
-  }
-
-  static func write(moment: Int64?, to out: inout ByteWriter) {
-    guard let moment else { return out.append("null") }
-    out.append("\"")
-    out.append(timestamp: moment)
-    out.append("\"")
+  /// The record as it will be once its end is stored.
+  var finalRecord: RunRecord {
+    RunRecord(
+      id: id, status: machine.status, createdAt: createdAt, startedAt: startedAt, completedAt: completedAt,
+      output: output, error: error.map(RunRecord.json), agentName: server.dockfile.agent.name,
+      framework: server.dockfile.agent.framework, latencySeconds: latencySeconds,
+      lastSequence: log.lastSequence)
   }
 }

@@ -6,7 +6,7 @@ import DockrionCore
 /// has enough to read.
 final class Subscriber: DeadlineTarget {
   private unowned let server: Server
-  private let run: Run
+  private let feed: RunFeed
   private let stream: EventStream
   private let filter: EventsFilter?
   private let encoder: EventEncoder
@@ -14,13 +14,14 @@ final class Subscriber: DeadlineTarget {
   private var timeout: DeadlineQueues.Token?
 
   init(
-    _ exchange: Exchange, _ server: Server, _ run: Run, from cursor: Int, filter: EventsFilter?, seconds: Int
+    _ exchange: Exchange, _ server: Server, _ feed: RunFeed, from cursor: Int, filter: EventsFilter?,
+    seconds: Int
   ) {
     self.server = server
-    self.run = run
+    self.feed = feed
     self.cursor = max(1, cursor)
     self.filter = filter
-    encoder = EventEncoder(identity: .run(run.id))
+    encoder = EventEncoder(identity: .run(feed.id))
     stream = EventStream(
       exchange, server, encoder, .subscription, headers: [], preface: "retry: 2000\n\n",
       filter: filter)
@@ -28,7 +29,7 @@ final class Subscriber: DeadlineTarget {
       stream.endHead()
       return
     }
-    run.add(self)
+    feed.add(self)
     timeout = server.setDeadline(seconds: seconds, self)
     stream.onClose = { [unowned self] in leave() }
     stream.onRoom = { [unowned self] in pump() }
@@ -38,16 +39,23 @@ final class Subscriber: DeadlineTarget {
 
   /// Sends what the client lacks, as far as it takes it.
   func pump() {
-    while stream.isOpen, !stream.isPaused, cursor <= run.log.lastSequence {
-      if cursor < run.log.firstSequence { sendGap() }
-      if let filter { sendFiltered(filter) } else { sendStretch() }
+    // Another server ended the run with fewer events than this client has had from here.
+    if feed.isRewound, feed.isFinal, cursor > feed.lastSequence + 1 { cursor = feed.lastSequence }
+    while stream.isOpen, !stream.isPaused, cursor <= feed.lastSequence {
+      if cursor < feed.log.firstSequence {
+        sendGap()
+      } else if let filter {
+        sendFiltered(filter)
+      } else {
+        sendStretch()
+      }
     }
-    if stream.isOpen, run.status.isFinal, cursor > run.log.lastSequence { end(.finished) }
+    if stream.isOpen, feed.isFinal, cursor > feed.lastSequence { end(.finished) }
   }
 
   private func sendGap() {
     var writer = ByteWriter(capacity: 192)
-    let last = run.log.firstSequence - 1
+    let last = feed.log.firstSequence - 1
     encoder.writeUnnumbered(name: "gap", timestamp: false, to: &writer) { out in
       out.append(",\"from_sequence\":")
       out.append(decimal: cursor)
@@ -59,16 +67,17 @@ final class Subscriber: DeadlineTarget {
   }
 
   private func sendStretch() {
-    let (bytes, next) = run.log.read(from: cursor, bytesMax: Limits.streamBufferBytesHigh)
+    let (bytes, next) = feed.log.read(
+      from: cursor, through: feed.lastSequence, bytesMax: Limits.streamBufferBytesHigh)
     cursor = next
-    if run.status.isFinal, cursor > run.log.lastSequence { end(.finished, bytes) } else { stream.send(bytes) }
+    if feed.isFinal, cursor > feed.lastSequence { end(.finished, bytes) } else { stream.send(bytes) }
   }
 
   private func sendFiltered(_ filter: EventsFilter) {
     server.chunk.writer.removeAll(keepingAtMost: 256 << 10)
-    while cursor <= run.log.lastSequence, server.chunk.writer.count < Limits.streamBufferBytesHigh {
-      if run.log.passes(filter, at: cursor) {
-        server.chunk.writer.append(run.log.read(from: cursor, bytesMax: 0).bytes)
+    while cursor <= feed.lastSequence, server.chunk.writer.count < Limits.streamBufferBytesHigh {
+      if feed.log.passes(filter, at: cursor) {
+        server.chunk.writer.append(feed.log.read(from: cursor, through: cursor, bytesMax: 0).bytes)
       }
       cursor += 1
     }
@@ -98,6 +107,9 @@ final class Subscriber: DeadlineTarget {
   private func leave() {
     server.clearDeadline(timeout)
     timeout = nil
-    run.remove(self)
+    feed.remove(self)
   }
+
+  /// The run is not kept any more, and nothing is left to say.
+  func runVanished() { end(.gone) }
 }

@@ -1,0 +1,211 @@
+import DockrionCore
+
+/// Feeds the log of a run that executes elsewhere, or has ended, from Redis: what is stored, then what comes, with no
+/// hole and nothing twice. One serves all subscribers of that run here.
+///
+/// It subscribes to the run's channel, then reads what is stored, then takes what the channel brings. Sequences
+/// decide: what the log has is skipped, and after a hole the stored events are read again.
+final class Follower: DeadlineTarget {
+  private enum Phase { case idle, subscribing, loading, live, over }
+
+  enum Found { case feed, unknown, unavailable }
+
+  let feed: RunFeed
+  private unowned let backend: RedisBackend
+  private let keys: RedisKeys.OfRun
+  private var phase = Phase.idle
+  private var isSubscribed = false
+  private var waiting: [(Found) -> Void] = []
+  private var heardWhileLoading: [[UInt8]] = []
+  private var idle: DeadlineQueues.Token?
+  private var countedBytes = 0
+
+  init(_ feed: RunFeed, _ backend: RedisBackend) {
+    self.feed = feed
+    self.backend = backend
+    keys = backend.keys.run(feed.id)
+    feed.onEmpty = { [unowned self] in restSoon() }
+  }
+
+  /// Calls `body` once the stored events are here, or it is known that there are none.
+  func whenLoaded(_ body: @escaping (Found) -> Void) {
+    if phase == .live || feed.isFinal { return body(.feed) }
+    waiting.append(body)
+    if phase == .idle { look() }
+  }
+
+  /// Takes a message of the run's channel.
+  func heard(_ message: [UInt8]) {
+    switch phase {
+    case .live: take(message, mayReset: false)
+    case .loading: heardWhileLoading.append(message)
+    case .idle, .subscribing, .over: return
+    }
+  }
+
+  /// The subscription to the channel stands, perhaps again.
+  func subscribed() {
+    isSubscribed = true
+    if phase == .subscribing || phase == .live { load() }
+  }
+
+  /// The connection that carried the channel is back.
+  func subscribeAgain() {
+    guard phase != .over, !feed.isFinal else { return }
+    isSubscribed = false
+    if phase == .idle { return look() }
+    phase = .subscribing
+    backend.subscribe(keys.channel)
+  }
+
+  /// Looks whether something was missed, or the run has vanished.
+  func check() {
+    guard phase == .live, !feed.isFinal else { return }
+    backend.connection(for: feed.id).send(RedisCommand("HGET", keys.record, "seq")) { [weak self] reply in
+      guard let self, self.phase == .live else { return }
+      if reply.problem != nil { return }
+      guard let last = reply.int else { return self.vanish() }
+      if last > self.feed.log.lastSequence { self.load() }
+    }
+  }
+
+  // MARK: Loading
+
+  private func look() {
+    phase = .subscribing
+    let command = RedisCommand("HGET", keys.record, "status")
+    backend.connection(for: feed.id).send(command) { [weak self] reply in
+      guard let self, self.phase == .subscribing else { return }
+      if reply.problem != nil { return self.fail() }
+      guard let status = reply.text.flatMap(RunStatus.init(rawValue:)) else { return self.vanish() }
+      if status.isFinal || self.isSubscribed { return self.load() }
+      self.backend.subscribe(self.keys.channel)
+    }
+  }
+
+  private func load() {
+    phase = .loading
+    loadPage()
+  }
+
+  private func loadPage() {
+    let from = feed.log.lastSequence + 1
+    let command = RedisCommand(
+      "XRANGE", keys.events, "\(from)-0", "+", "COUNT", "\(Limits.followPageEntries)")
+    backend.connection(for: feed.id).send(command) { [weak self] reply in self?.took(reply) }
+  }
+
+  private func took(_ reply: RedisReply) {
+    guard phase == .loading else { return }
+    guard let entries = reply.array else { return fail() }
+    for entry in entries {
+      guard let parts = entry.array, parts.count == 2, let fields = parts[1].array, fields.count == 2,
+        let bytes = fields[1].bytes
+      else { continue }
+      take(bytes, mayReset: true)
+    }
+    guard phase == .loading else { return }
+    if entries.count == Limits.followPageEntries { return loadPage() }
+    phase = .live
+    let heard = heardWhileLoading
+    heardWhileLoading = []
+    for message in heard { take(message, mayReset: false) }
+    guard phase == .live else { return }
+    if !isSubscribed, !feed.isFinal { return confirmEnd() }
+    loaded(.feed)
+  }
+
+  /// The record says that the run has ended, and yet no terminal event is stored any more.
+  private func confirmEnd() {
+    backend.connection(for: feed.id).send(RedisCommand("HGET", keys.record, "status")) { [weak self] reply in
+      guard let self, self.phase == .live else { return }
+      if reply.problem != nil { return self.fail() }
+      guard let status = reply.text.flatMap(RunStatus.init(rawValue:)) else { return self.vanish() }
+      guard status.isFinal else { return self.look() }
+      self.feed.finish()
+      self.loaded(.feed)
+    }
+  }
+
+  private func take(_ bytes: [UInt8], mayReset: Bool) {
+    var isBehind = false
+    StoredEvents.forEach(bytes) { event in
+      let expected = feed.log.lastSequence + 1
+      if event.sequence < expected { return true }
+      if event.sequence > expected {
+        // Stored events that are missing have been trimmed; live ones are read from the stream.
+        guard mayReset else {
+          isBehind = true
+          return false
+        }
+        feed.log.reset(nextSequence: event.sequence)
+      }
+      feed.log.append(stored: event.bytes, event.kind, customName: event.customName)
+      if event.kind.isTerminal { feed.finish() }
+      return true
+    }
+    account()
+    feed.flush()
+    if isBehind, phase == .live { load() }
+    if feed.isFinal { ended() }
+  }
+
+  private func loaded(_ found: Found) {
+    let told = waiting
+    waiting = []
+    for body in told { body(found) }
+    if feed.subscribers.isEmpty { restSoon() }
+  }
+
+  private func fail() {
+    // With subscribers it goes on when the connection is back; those who wait hear it now.
+    phase = .idle
+    loaded(.unavailable)
+  }
+
+  private func vanish() {
+    phase = .over
+    feed.vanish()
+    loaded(.unknown)
+    backend.forget(self)
+  }
+
+  private func ended() {
+    if isSubscribed { backend.unsubscribe(keys.channel) }
+    isSubscribed = false
+    guard phase != .over else { return }
+    phase = .live
+    loaded(.feed)
+  }
+
+  // MARK: Rest
+
+  private func restSoon() {
+    backend.clearDeadline(idle)
+    idle = backend.setDeadline(seconds: Limits.followIdleSeconds, self)
+  }
+
+  func deadlinePassed(_ tag: UInt8) {
+    idle = nil
+    guard feed.subscribers.isEmpty, waiting.isEmpty else { return }
+    backend.forget(self)
+  }
+
+  /// Lets go of the channel; for the backend, when it forgets this follower.
+  func stop() {
+    backend.clearDeadline(idle)
+    idle = nil
+    if isSubscribed { backend.unsubscribe(keys.channel) }
+    isSubscribed = false
+    phase = .over
+    backend.bytes -= countedBytes
+    countedBytes = 0
+    feed.onEmpty = {}
+  }
+
+  private func account() {
+    let bytes = feed.log.byteCount
+    backend.bytes += bytes - countedBytes
+    countedBytes = bytes
+  }
+}

@@ -1,0 +1,94 @@
+import DockrionCore
+
+/// One `POST /runs` on its way through Redis: the idempotency key, then the record.
+final class RedisAdmission: DeadlineTarget {
+  private let request: RunRequest
+  private unowned let backend: RedisBackend
+  private let then: (Result<RunAdmission, ErrorReply>) -> Void
+  private let run: Run
+  private var looksLeft = 40
+
+  init(
+    _ request: RunRequest, _ backend: RedisBackend,
+    _ then: @escaping (Result<RunAdmission, ErrorReply>) -> Void
+  ) {
+    self.request = request
+    self.backend = backend
+    self.then = then
+    run = backend.makeRun(request)
+  }
+
+  func begin() {
+    if request.key == nil { create() } else { claim(replacing: "") }
+  }
+
+  // MARK: The key
+
+  private var claimed: String { "\(run.id) \(request.key?.body ?? "") \(run.createdAt)" }
+
+  private func claim(replacing old: String) {
+    guard let key = request.key else { return create() }
+    backend.connection(for: run.id).run(
+      .claim, keys: [backend.keys.idempotency(key.text)], count: 3,
+      arguments: { command in
+        command.add(claimed)
+        command.add("\(backend.lifetimeSeconds)")
+        command.add(old)
+      },
+      { [self] reply in
+        if let problem = reply.problem { return then(.failure(.unavailable(problem))) }
+        if let held = reply.text { repeated(held, key) } else { create() }
+      })
+  }
+
+  private func repeated(_ held: String, _ key: IdempotencyKey) {
+    let parts = held.split(separator: " ").map(String.init)
+    guard parts.count == 3, let createdAt = Int64(parts[2]) else { return claim(replacing: held) }
+    let id = parts[0]
+    let record = backend.keys.run(id).record
+    backend.connection(for: id).send(RedisCommand("EXISTS", record)) { [self] reply in
+      if let problem = reply.problem { return then(.failure(.unavailable(problem))) }
+      if reply.int == 1 {
+        let isSame = parts[1] == key.body
+        return then(isSame ? .success(.repeated(id: id, createdAt: createdAt)) : .failure(.keyReused(id)))
+      }
+      // The first request has the key and has still to make its run, or its run is not kept any more.
+      looksLeft -= 1
+      if looksLeft == 0 || Clock.wallNanoseconds() - createdAt > 2_000_000_000 {
+        return claim(replacing: held)
+      }
+      backend.soon(self)
+    }
+  }
+
+  func deadlinePassed(_ tag: UInt8) { claim(replacing: "") }
+
+  // MARK: The record
+
+  private func create() {
+    do throws(ErrorReply) { try request.checkRoom() } catch {
+      release()
+      return then(.failure(error))
+    }
+    backend.createRecord(of: run) { [self] reply in
+      if let problem = reply.problem {
+        release()
+        return then(.failure(.unavailable(problem)))
+      }
+      guard reply.int == 1 else {
+        release()
+        backend.notOwned(run.id)
+        return then(.failure(.runExists(run.id)))
+      }
+      backend.adopt(run)
+      then(.success(.new(run)))
+    }
+  }
+
+  private func release() {
+    guard let key = request.key else { return }
+    backend.connection(for: run.id).run(
+      .release, keys: [backend.keys.idempotency(key.text)], count: 1, arguments: { $0.add(claimed) }, { _ in }
+    )
+  }
+}

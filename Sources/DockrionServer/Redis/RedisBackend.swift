@@ -1,0 +1,323 @@
+import DockrionCore
+import Logging
+
+/// Runs in Redis, shared with other servers: `docs/redis-schema.md` says how.
+///
+/// A run belongs to the instance that executes its agent; that one alone writes its events, and its log here is the
+/// truth until Redis has it. All others follow.
+final class RedisBackend: RunBackend, RunKeeper {
+  let keys: RedisKeys
+  /// This process's name among the instances.
+  let instance: String
+  let settings: Dockfile.Redis
+  let eventsMax: Int
+  let retentionSeconds: Int
+  let pendingBytesMax: Int
+  let batch = Server.Scratch()
+  let logger: Logger
+  var bytes = 0
+  private(set) var owned: [String: Run] = [:]
+  private(set) var reconnects = 0
+  private var followers: [String: Follower] = [:]
+  private unowned let server: Server
+  private let deadlines: DeadlineQueues
+  private let connections: [RedisConnection]
+  private let listener: RedisConnection
+  private var lease: RedisLease!
+  private var saidAway = false
+
+  init(
+    _ settings: Dockfile.Redis, _ server: Server, _ loop: EventLoop, _ deadlines: DeadlineQueues,
+    _ logger: Logger
+  ) {
+    self.settings = settings
+    self.server = server
+    self.deadlines = deadlines
+    self.logger = logger
+    keys = RedisKeys(prefix: settings.keyPrefix)
+    instance = server.makeID()
+    eventsMax = server.dockfile.streaming.maxEventsPerRun
+    retentionSeconds = server.dockfile.streaming.retentionSeconds
+    pendingBytesMax = settings.maxPendingBytes
+    let resolver = RedisResolver(loop)
+    var connecting = RedisConnection.Settings(
+      url: settings.url, connectTimeoutSeconds: settings.connectTimeoutSeconds,
+      commandTimeoutSeconds: settings.commandTimeoutSeconds)
+    connections = (0..<settings.connections).map { _ in RedisConnection(connecting, loop, deadlines, resolver)
+    }
+    connecting.loadsScripts = false
+    listener = RedisConnection(connecting, loop, deadlines, resolver)
+    lease = RedisLease(self, deadlines)
+    for connection in connections {
+      connection.onReady = { [unowned self, unowned connection] in ready(connection) }
+      connection.onLoss = { [unowned self] in lost($0) }
+    }
+    listener.onReady = { [unowned self] in listening() }
+    listener.onLoss = { [unowned self] in lost($0) }
+    listener.onMessage = { [unowned self] in heard($0, $1) }
+    listener.onSubscribed = { [unowned self] in subscribed($0) }
+    for connection in connections + [listener] { connection.open() }
+  }
+
+  // MARK: Connections
+
+  /// The connection that carries a run's commands, so that their order holds.
+  func connection(for id: String) -> RedisConnection {
+    var hash: UInt32 = 2_166_136_261
+    for byte in id.utf8 { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
+    return connections[Int(hash) % connections.count]
+  }
+
+  /// A connection for what belongs to no run; nil while there is none.
+  var anyConnection: RedisConnection? { connections.first { $0.isReady } }
+
+  var readyConnections: Int { connections.count { $0.isReady } }
+
+  var outage: String? {
+    if connections.contains(where: { !$0.isReady }) || !listener.isReady { return "Redis is not reachable" }
+    return lease.isHeld ? nil : "this server has not joined the others in Redis yet"
+  }
+
+  private func ready(_ connection: RedisConnection) {
+    lease.connected()
+    // What was under way when the connection was lost may have been carried out or not.
+    for run in Array(owned.values) where self.connection(for: run.id) === connection { run.journal?.probe() }
+    sayWhenBack()
+  }
+
+  private func listening() {
+    listener.subscribe(keys.inbox(instance))
+    for follower in Array(followers.values) { follower.subscribeAgain() }
+    sayWhenBack()
+  }
+
+  private func sayWhenBack() {
+    guard saidAway, connections.allSatisfy(\.isReady), listener.isReady else { return }
+    saidAway = false
+    logger.notice("Redis at \(settings.url) is back")
+  }
+
+  private func lost(_ reason: String) {
+    reconnects += 1
+    guard !saidAway else { return }
+    saidAway = true
+    logger.error("Redis at \(settings.url) is away: \(reason); trying again")
+  }
+
+  // MARK: Channels
+
+  func subscribe(_ channel: String) { listener.subscribe(channel) }
+  func unsubscribe(_ channel: String) { listener.unsubscribe(channel) }
+
+  private func subscribed(_ channel: String) { follower(of: channel)?.subscribed() }
+
+  private func follower(of channel: String) -> Follower? {
+    guard let start = channel.firstIndex(of: "{"), let end = channel.lastIndex(of: "}") else { return nil }
+    return followers[String(channel[channel.index(after: start)..<end])]
+  }
+
+  private func heard(_ channel: String, _ message: [UInt8]) {
+    if let follower = follower(of: channel) { return follower.heard(message) }
+    if channel == keys.inbox(instance) { askedToCancel(RedisCancel(message: message)) }
+  }
+
+  // MARK: The runs of this instance
+
+  var keepSeconds: Int { Limits.redisSettleSeconds }
+  var hasUnstored: Bool { owned.values.contains { $0.hasEnded && $0.journal?.isSettled == false } }
+  /// Seconds that the keys of a run that has not ended live: every instance may be lost.
+  var lifetimeSeconds: Int { server.dockfile.streaming.maxRunSeconds + retentionSeconds }
+
+  func startFields(_ run: Run) -> RedisRecord.Fields {
+    RedisRecord.started(at: run.startedAt ?? Clock.wallNanoseconds())
+  }
+
+  func endFields(_ record: RunRecord) -> RedisRecord.Fields { RedisRecord.ended(record) }
+
+  /// Writes a run's record; false in the answer when there is one already.
+  func createRecord(of run: Run, _ then: @escaping (RedisReply) -> Void) {
+    let connection = connection(for: run.id)
+    let fields = RedisRecord.created(run.record, owner: instance, key: run.idempotencyKey?.text)
+    // Before the record: a run that is listed and does not exist does no harm, one that nobody would look for does.
+    connection.send(RedisCommand("SADD", keys.owned(instance), run.id)) { _ in }
+    connection.run(
+      .create, keys: [keys.run(run.id).record], count: 1 + fields.count * 2,
+      arguments: { command in
+        command.add("\(lifetimeSeconds)")
+        for (name, value) in fields {
+          command.add(name)
+          value.withUnsafeBytes { command.add($0) }
+        }
+      }, then)
+    connection.send(RedisCommand("ZADD", keys.runs, "\(run.createdAt / 1000)", run.id)) { _ in }
+  }
+
+  /// Takes back what was listed for a run whose record could not be made.
+  func notOwned(_ id: String) {
+    guard owned[id] == nil else { return }
+    connection(for: id).send(RedisCommand("SREM", keys.owned(instance), id)) { _ in }
+  }
+
+  func makeRoom(for growing: Run) {
+    let limit = server.dockfile.streaming.maxLogBytes
+    while bytes > limit, let resting = followers.values.first(where: { $0.feed.subscribers.isEmpty }) {
+      forget(resting)
+    }
+    while bytes > limit, growing.dropOldestEvent() {}
+  }
+
+  func finished(_ run: Run) {}
+
+  /// The end of a run is in Redis.
+  func settled(_ run: Run) {
+    let connection = connection(for: run.id)
+    connection.send(RedisCommand("SREM", keys.owned(instance), run.id)) { _ in }
+    if let key = run.idempotencyKey {
+      connection.send(RedisCommand("EXPIRE", keys.idempotency(key.text), "\(retentionSeconds)")) { _ in }
+    }
+  }
+
+  func remove(_ run: Run) {
+    // Redis may still be away.
+    guard run.journal?.isSettled != false else { return run.keepOn() }
+    owned[run.id] = nil
+    run.removed()
+  }
+
+  /// Another instance has ended a run that executes here, or Redis has no record of it.
+  func disown(_ run: Run, stored: Int, isGone: Bool) {
+    guard owned[run.id] === run else { return }
+    owned[run.id] = nil
+    logger.warning(
+      "run \(run.id) is not ours any more: \(isGone ? "Redis has no record of it" : "another server has ended it")"
+    )
+    let wasShown = run.feed.isFinal
+    run.disown()
+    if wasShown { return }
+    if isGone { return run.feed.vanish() }
+    run.feed.rewind(to: stored)
+    let follower = Follower(run.feed, self)
+    followers[run.id] = follower
+    follower.whenLoaded { _ in }
+  }
+
+  /// Asks for every run of this instance whether it is still ours.
+  func probeAll() {
+    for run in Array(owned.values) { run.journal?.probe() }
+  }
+
+  /// What is done again and again: retries, and a look at what may have been missed.
+  func lookAfter(followed: Bool) {
+    for run in Array(owned.values) { run.journal?.pump() }
+    if followed { for follower in Array(followers.values) { follower.check() } }
+  }
+
+  func askedToCancel(_ cancel: RedisCancel) {
+    guard let run = owned[cancel.id] else { return }
+    _ = run.cancelByClient(reason: cancel.reason)
+  }
+
+  // MARK: RunBackend
+
+  func admit(_ request: RunRequest, _ then: @escaping (Result<RunAdmission, ErrorReply>) -> Void) {
+    if let outage { return then(.failure(.unavailable(outage))) }
+    RedisAdmission(request, self, then).begin()
+  }
+
+  /// A run that is to execute here, before it has a record.
+  func makeRun(_ request: RunRequest) -> Run {
+    let run = Run(id: request.id ?? server.makeID(), server, self)
+    run.idempotencyKey = request.key
+    return run
+  }
+
+  /// The record of a run has been made: it is ours.
+  func adopt(_ run: Run) {
+    followers[run.id].map(forget)
+    owned[run.id] = run
+    run.journal = RunJournal(run, self)
+  }
+
+  func record(_ id: String, _ then: @escaping (Result<RunRecord?, ErrorReply>) -> Void) {
+    if let run = owned[id] { return then(.success(run.record)) }
+    fetch(id, then)
+  }
+
+  private func fetch(_ id: String, _ then: @escaping (Result<RunRecord?, ErrorReply>) -> Void) {
+    let command = RedisCommand(words: 2 + RedisRecord.names.count)
+    command.add("HMGET")
+    command.add(keys.run(id).record)
+    for name in RedisRecord.names { command.add(name) }
+    connection(for: id).send(command) { reply in
+      if let problem = reply.problem { return then(.failure(.unavailable(problem))) }
+      then(.success(RedisRecord.record(id, reply)))
+    }
+  }
+
+  func page(_ query: RunPageQuery, _ then: @escaping (Result<RunPage, ErrorReply>) -> Void) {
+    guard let page = RedisRunPage(query, self, then) else {
+      return then(.failure(.badCursor(query.cursor ?? "")))
+    }
+    page.begin()
+  }
+
+  func cancel(_ id: String, reason: String?, _ then: @escaping (Result<CancelOutcome, ErrorReply>) -> Void) {
+    guard let run = owned[id] else { return RedisCancel(id: id, reason: reason).send(self, deadlines, then) }
+    let isAccepted = run.cancelByClient(reason: reason)
+    if isAccepted, !connection(for: id).isReady, !run.feed.isFinal {
+      return then(.failure(.unavailable("the agent was told to stop; its end is stored when Redis is back")))
+    }
+    run.whenFinal { [unowned self] in
+      // A run that was taken from us meanwhile is asked for like any other.
+      guard owned[id] === run else { return cancel(id, reason: reason, then) }
+      then(.success(isAccepted ? .cancelled : .finished(run.status)))
+    }
+  }
+
+  func feed(_ id: String, _ then: @escaping (Result<RunFeed?, ErrorReply>) -> Void) {
+    if let run = owned[id] { return then(.success(run.feed)) }
+    let follower = followers[id] ?? Follower(RunFeed(id: id, eventsMax: eventsMax), self)
+    followers[id] = follower
+    follower.whenLoaded { [unowned self] found in
+      switch found {
+      case .feed: then(.success(follower.feed))
+      case .unknown: then(.success(nil))
+      case .unavailable:
+        if follower.feed.subscribers.isEmpty { forget(follower) }
+        then(.failure(.unavailable("Redis is not reachable")))
+      }
+    }
+  }
+
+  func forget(_ follower: Follower) {
+    guard followers[follower.feed.id] === follower else { return }
+    followers[follower.feed.id] = nil
+    follower.stop()
+  }
+
+  func close() {
+    lease.release(giveUp: owned.values.allSatisfy { $0.journal?.isSettled != false })
+  }
+
+  /// Breaks all connections; after `close`, when its commands are out.
+  func disconnect() { for connection in connections + [listener] { connection.close() } }
+
+  // MARK: Deadlines
+
+  func setDeadline(seconds: Int, _ target: any DeadlineTarget) -> DeadlineQueues.Token {
+    server.setDeadline(seconds: seconds, target)
+  }
+
+  /// Tells the target after a few milliseconds.
+  func soon(_ target: any DeadlineTarget) {
+    _ = deadlines.set(after: 25_000_000, now: Clock.monotonicNanoseconds(), target)
+  }
+
+  func clearDeadline(_ token: DeadlineQueues.Token?) { server.clearDeadline(token) }
+}
+
+extension ErrorReply {
+  static func unavailable(_ reason: String) -> ErrorReply {
+    ErrorReply(503, "BACKEND_UNAVAILABLE", reason, retryAfter: 1)
+  }
+}

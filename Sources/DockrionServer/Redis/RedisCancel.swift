@@ -1,0 +1,85 @@
+import DockrionCore
+
+/// The wish to cancel a run that another instance executes: `RUN_ID` or `RUN_ID REASON`, to its owner.
+struct RedisCancel {
+  let id: String
+  let reason: String?
+
+  init(id: String, reason: String?) {
+    self.id = id
+    self.reason = reason
+  }
+
+  init(message: [UInt8]) {
+    let text = String(decoding: message, as: UTF8.self)
+    let parts = text.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
+    id = String(parts[0])
+    reason = parts.count > 1 ? String(parts[1]) : nil
+  }
+
+  var message: String { reason.map { "\(id) \($0)" } ?? id }
+
+  /// Leaves the wish in Redis, tells the owner, and waits for the run's end.
+  func send(
+    _ backend: RedisBackend, _ deadlines: DeadlineQueues,
+    _ then: @escaping (Result<CancelOutcome, ErrorReply>) -> Void
+  ) {
+    let connection = backend.connection(for: id)
+    connection.run(.cancel, keys: [backend.keys.run(id).record], count: 1, arguments: { $0.add(message) }) {
+      [unowned backend] reply in
+      if let problem = reply.problem { return then(.failure(.unavailable(problem))) }
+      guard let parts = reply.array, parts.count == 2, let word = parts[0].text,
+        let status = RunStatus(rawValue: word), let owner = parts[1].text
+      else { return then(.success(.unknown)) }
+      if status.isFinal { return then(.success(.finished(status))) }
+      connection.send(RedisCommand("SADD", backend.keys.cancels(owner), id)) { _ in }
+      connection.send(
+        RedisCommand("EXPIRE", backend.keys.cancels(owner), "\(backend.lifetimeSeconds)")
+      ) { _ in }
+      connection.send(RedisCommand("PUBLISH", backend.keys.inbox(owner), message)) { _ in }
+      CancelWatch(id, backend, deadlines, then).look()
+    }
+  }
+}
+
+/// Looks at a run until it has ended.
+private final class CancelWatch: DeadlineTarget {
+  private static let intervalNanoseconds: Int64 = 5_000_000
+
+  private let id: String
+  private unowned let backend: RedisBackend
+  private let deadlines: DeadlineQueues
+  private let then: (Result<CancelOutcome, ErrorReply>) -> Void
+  private let givesUpAt: Int64
+
+  init(
+    _ id: String, _ backend: RedisBackend, _ deadlines: DeadlineQueues,
+    _ then: @escaping (Result<CancelOutcome, ErrorReply>) -> Void
+  ) {
+    self.id = id
+    self.backend = backend
+    self.deadlines = deadlines
+    self.then = then
+    // By then the owner has answered, or its runs have been ended for it.
+    givesUpAt = Clock.monotonicNanoseconds() + Int64(backend.settings.leaseSeconds) * 1_500_000_000
+  }
+
+  func deadlinePassed(_ tag: UInt8) { look() }
+
+  func look() {
+    backend.connection(for: id).send(RedisCommand("HGET", backend.keys.run(id).record, "status")) {
+      [self] reply in
+      if let problem = reply.problem { return then(.failure(.unavailable(problem))) }
+      guard let word = reply.text, let status = RunStatus(rawValue: word) else {
+        return then(.success(.unknown))
+      }
+      if status == .cancelled { return then(.success(.cancelled)) }
+      if status.isFinal { return then(.success(.finished(status))) }
+      let now = Clock.monotonicNanoseconds()
+      guard now < givesUpAt else {
+        return then(.failure(.unavailable("the run's server has not answered; it is asked again")))
+      }
+      _ = deadlines.set(after: Self.intervalNanoseconds, now: now, self)
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import CHiredis
+import DockrionCore
+
+/// What Redis answered, copied out of hiredis' memory.
+enum RedisReply {
+  case null
+  case integer(Int)
+  case bytes([UInt8])
+  case array([RedisReply])
+  /// Redis refused the command, in its words.
+  case failure(String)
+  /// The connection broke, or was not there; whether the command was carried out is not known.
+  case disconnected
+
+  init(_ pointer: UnsafePointer<redisReply>) {
+    switch pointer.pointee.type {
+    case REDIS_REPLY_INTEGER: self = .integer(Int(pointer.pointee.integer))
+    case REDIS_REPLY_STRING, REDIS_REPLY_STATUS: self = .bytes(Self.bytes(pointer))
+    case REDIS_REPLY_ERROR: self = .failure(String(decoding: Self.bytes(pointer), as: UTF8.self))
+    case REDIS_REPLY_ARRAY:
+      var elements: [RedisReply] = []
+      elements.reserveCapacity(pointer.pointee.elements)
+      for index in 0..<pointer.pointee.elements {
+        guard let element = pointer.pointee.element[index] else { continue }
+        elements.append(RedisReply(UnsafePointer(element)))
+      }
+      self = .array(elements)
+    default: self = .null
+    }
+  }
+
+  private static func bytes(_ pointer: UnsafePointer<redisReply>) -> [UInt8] {
+    Array(UnsafeRawBufferPointer(start: pointer.pointee.str, count: pointer.pointee.len))
+  }
+
+  var bytes: [UInt8]? {
+    if case .bytes(let bytes) = self { bytes } else { nil }
+  }
+
+  var text: String? { bytes.map { String(decoding: $0, as: UTF8.self) } }
+
+  var int: Int? {
+    switch self {
+    case .integer(let number): number
+    case .bytes: text.flatMap(Int.init)
+    default: nil
+    }
+  }
+
+  var array: [RedisReply]? {
+    if case .array(let elements) = self { elements } else { nil }
+  }
+
+  /// Why there is no answer: a refusal, or a broken connection.
+  var problem: String? {
+    switch self {
+    case .failure(let text): text
+    case .disconnected: "the connection is gone"
+    default: nil
+    }
+  }
+}
+
+/// A command in the protocol's own form, built once and copied into the connection's buffer.
+final class RedisCommand {
+  private var writer = ByteWriter(capacity: 256)
+
+  /// - Parameter count: how many words follow; exactly as many must be added.
+  init(words count: Int) {
+    writer.append("*")
+    writer.append(decimal: count)
+    writer.append("\r\n")
+  }
+
+  convenience init(_ words: String...) {
+    self.init(words: words.count)
+    for word in words { add(word) }
+  }
+
+  func add(_ word: String) {
+    writer.append("$")
+    writer.append(decimal: word.utf8.count)
+    writer.append("\r\n")
+    writer.append(word)
+    writer.append("\r\n")
+  }
+
+  func add(_ bytes: UnsafeRawBufferPointer) {
+    writer.append("$")
+    writer.append(decimal: bytes.count)
+    writer.append("\r\n")
+    writer.append(bytes)
+    writer.append("\r\n")
+  }
+
+  /// The command's bytes, valid as long as it is and nothing is added.
+  var bytes: UnsafeRawBufferPointer { writer.bytes }
+}

@@ -1,0 +1,98 @@
+/// The Lua scripts that Redis carries out, each as one step. Those that change a run touch the keys of that run
+/// alone, which share a hash tag; `docs/redis-schema.md` describes the keys.
+enum RedisScript: CaseIterable {
+  case create, append, cancel, reap, claim, release
+
+  var text: String {
+    switch self {
+    case .create: Self.createText
+    case .append: Self.appendText
+    case .cancel: Self.cancelText
+    case .reap: Self.reapText
+    case .claim: Self.claimText
+    case .release: Self.releaseText
+    }
+  }
+
+  private static let isFinal = """
+    local function final(s) return s == 'completed' or s == 'failed' or s == 'cancelled' end
+
+    """
+
+  /// KEYS: run. ARGV: seconds to live, then the record's fields and values.
+  /// Answers 1, or 0 when the run exists.
+  private static let createText = """
+    if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+    redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+    redis.call('EXPIRE', KEYS[1], ARGV[1])
+    return 1
+    """
+
+  /// Stores events behind the last stored one, and perhaps a new status.
+  ///
+  /// KEYS: run, events, channel. ARGV: owner, sequence that must be the last stored one, sequence of the last event,
+  /// events in SSE form or nothing, events to keep, seconds to live or '', then the record's fields and values.
+  /// Answers `{'ok'}`, or why nothing was done: `{'gone'}`, `{'fenced'}`, `{'final', sequence, status}`,
+  /// `{'at', last stored sequence}`.
+  private static let appendText =
+    isFinal + """
+      local run = redis.call('HMGET', KEYS[1], 'owner', 'status', 'seq')
+      if not run[3] then return {'gone'} end
+      if run[1] ~= ARGV[1] then return {'fenced'} end
+      if final(run[2]) then return {'final', run[3], run[2]} end
+      if run[3] ~= ARGV[2] then return {'at', run[3]} end
+      if ARGV[4] ~= '' then
+        redis.call('XADD', KEYS[2], ARGV[3] .. '-0', 'e', ARGV[4])
+        redis.call('HSET', KEYS[1], 'seq', ARGV[3], unpack(ARGV, 7))
+        local oldest = ARGV[3] - ARGV[5] + 1
+        if oldest > 1 then redis.call('XTRIM', KEYS[2], 'MINID', string.format('%.0f-0', oldest)) end
+        if ARGV[6] ~= '' then
+          redis.call('EXPIRE', KEYS[1], ARGV[6])
+          redis.call('EXPIRE', KEYS[2], ARGV[6])
+        end
+        redis.call('PUBLISH', KEYS[3], ARGV[4])
+      end
+      return {'ok'}
+      """
+
+  /// Asks a run's owner to cancel it. KEYS: run. ARGV: the request, to be read by the owner.
+  /// Answers `{status, owner}`, or nothing when there is no such run.
+  private static let cancelText =
+    isFinal + """
+      local run = redis.call('HMGET', KEYS[1], 'status', 'owner')
+      if not run[1] then return false end
+      if not final(run[1]) then redis.call('HSET', KEYS[1], 'cancel', ARGV[1]) end
+      return run
+      """
+
+  /// Ends a run whose owner is lost. KEYS: run, events, channel. ARGV: owner, the terminal event before and behind
+  /// its sequence, seconds to live, then the record's fields and values. Answers 1 when the run was ended here.
+  private static let reapText =
+    isFinal + """
+      local run = redis.call('HMGET', KEYS[1], 'owner', 'status', 'seq')
+      if not run[3] or run[1] ~= ARGV[1] or final(run[2]) then return 0 end
+      local last = string.format('%.0f', run[3] + 1)
+      local event = 'id: ' .. last .. '\\n' .. ARGV[2] .. last .. ARGV[3]
+      redis.call('XADD', KEYS[2], last .. '-0', 'e', event)
+      redis.call('HSET', KEYS[1], 'seq', last, unpack(ARGV, 5))
+      redis.call('EXPIRE', KEYS[1], ARGV[4])
+      redis.call('EXPIRE', KEYS[2], ARGV[4])
+      redis.call('PUBLISH', KEYS[3], event)
+      return 1
+      """
+
+  /// Takes a key for one value. KEYS: key. ARGV: value, seconds to live, a value that may be replaced.
+  /// Answers nothing when the key now has the value, else the value it has.
+  private static let claimText = """
+    local held = redis.call('GET', KEYS[1])
+    if held and held ~= ARGV[3] and held ~= ARGV[1] then return held end
+    redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+    return false
+    """
+
+  /// Deletes a key while it has one value. KEYS: key. ARGV: value.
+  private static let releaseText = """
+    if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+    return 0
+    """
+}

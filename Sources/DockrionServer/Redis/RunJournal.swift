@@ -1,0 +1,137 @@
+import DockrionCore
+
+/// Writes one run, whose agent executes here, to Redis: events in batches, then the end.
+final class RunJournal {
+  private unowned let run: Run
+  private unowned let backend: RedisBackend
+  private let keys: RedisKeys.OfRun
+  private let connection: RedisConnection
+  private var cursor = JournalCursor()
+  private var retryAt: Int64 = 0
+  private var hasFailed = false
+  private var isRebuilding = false
+
+  init(_ run: Run, _ backend: RedisBackend) {
+    self.run = run
+    self.backend = backend
+    keys = backend.keys.run(run.id)
+    connection = backend.connection(for: run.id)
+  }
+
+  /// True once the run's end is stored.
+  var isSettled: Bool { cursor.isSettled }
+  /// The last event that is known to be stored.
+  var stored: Int { cursor.stored }
+
+  /// True while Redis has still to get this event.
+  func holds(_ sequence: Int) -> Bool { sequence > cursor.stored }
+
+  /// Writes what Redis lacks, unless a write is under way.
+  func pump() {
+    checkBound()
+    guard !cursor.isUnderWay, !isRebuilding, cursor.stored < run.log.lastSequence else { return }
+    guard connection.isReady, Clock.monotonicNanoseconds() >= retryAt else { return }
+    write()
+  }
+
+  /// Asks how far Redis is, also when there is nothing to write: after a connection was lost, or a lease.
+  func probe() {
+    guard !cursor.isUnderWay, !isRebuilding, connection.isReady else { return }
+    write()
+  }
+
+  private func write() {
+    let batch = backend.batch
+    batch.writer.removeAll(keepingAtMost: 512 << 10)
+    // Events that are too old to be kept are not written: there the sequence jumps.
+    var next = max(cursor.stored + 1, run.log.firstSequence)
+    while next <= run.log.lastSequence, batch.writer.count < Limits.journalBatchBytes {
+      let (bytes, after) = run.log.read(from: next, bytesMax: Limits.journalBatchBytes)
+      batch.writer.append(bytes)
+      next = after
+    }
+    let through = max(next - 1, cursor.stored)
+    let endsHere = run.hasEnded && through == run.log.lastSequence
+    let fields =
+      endsHere ? backend.endFields(run.finalRecord) : cursor.stored == 0 ? backend.startFields(run) : []
+    let lifetime = endsHere ? backend.retentionSeconds : cursor.stored == 0 ? backend.lifetimeSeconds : nil
+    let previous = cursor.stored
+    cursor.begin(through: through, end: endsHere ? run.finalRecord.status.rawValue : nil)
+    connection.run(
+      .append, keys: [keys.record, keys.events, keys.channel], count: 6 + fields.count * 2,
+      arguments: { command in
+        command.add(backend.instance)
+        command.add("\(previous)")
+        command.add("\(through)")
+        command.add(batch.writer.bytes)
+        command.add("\(backend.eventsMax)")
+        command.add(lifetime.map { "\($0)" } ?? "")
+        for (name, value) in fields {
+          command.add(name)
+          value.withUnsafeBytes { command.add($0) }
+        }
+      },
+      { [weak self] reply in self?.took(reply) })
+  }
+
+  private func took(_ reply: RedisReply) {
+    let answer: JournalCursor.Answer
+    if case .failure(let problem) = reply {
+      if !hasFailed { backend.logger.error("Redis refuses events of run \(run.id): \(problem)") }
+      hasFailed = true
+      retryAt = Clock.monotonicNanoseconds() + 1_000_000_000
+      answer = .lost
+    } else {
+      answer = Self.answer(reply)
+      if answer == .done { hasFailed = false }
+    }
+    let end = run.hasEnded ? run.finalRecord.status.rawValue : nil
+    switch cursor.answered(answer, last: run.log.lastSequence, end: end) {
+    case .goOn: pump()
+    case .settled:
+      backend.settled(run)
+      run.becomeFinal()
+    case .rebuild: rebuild()
+    case .disown: backend.disown(run, stored: cursor.stored, isGone: answer == .gone)
+    case .wait: checkBound()
+    }
+  }
+
+  static func answer(_ reply: RedisReply) -> JournalCursor.Answer {
+    guard let parts = reply.array, let word = parts.first?.text else { return .lost }
+    switch word {
+    case "ok": return .done
+    case "at" where parts.count > 1: return parts[1].int.map { .at($0) } ?? .gone
+    case "final" where parts.count > 2: return .final(parts[1].int ?? 0, parts[2].text ?? "")
+    case "fenced": return .fenced
+    case "gone": return .gone
+    default: return .lost
+    }
+  }
+
+  private func rebuild() {
+    backend.logger.warning("Redis has lost the record of run \(run.id); writing it again")
+    isRebuilding = true
+    backend.createRecord(of: run) { [weak self] _ in
+      self?.isRebuilding = false
+      self?.pump()
+    }
+  }
+
+  /// Fails the run when too much waits for Redis.
+  private func checkBound() {
+    guard !run.hasEnded, cursor.stored < run.log.lastSequence else { return }
+    // The log's own size is an upper bound; only above it is the sum worth making.
+    guard run.log.byteCount > backend.pendingBytesMax,
+      run.log.bytes(after: cursor.stored) > backend.pendingBytesMax
+    else { return }
+    backend.logger.error(
+      "run \(run.id) fails: more than \(backend.pendingBytesMax) bytes of its events wait for Redis")
+    let failure = AgentError(
+      code: "BACKEND_UNAVAILABLE", message: "Redis was away for longer than the run's events could wait")
+    if run.fail(failure) {
+      // Nobody can say when Redis will be back, and the agent has been stopped.
+      run.becomeFinal()
+    }
+  }
+}

@@ -1,0 +1,124 @@
+import DequeModule
+import DockrionCore
+
+/// The memory backend: every run that is kept, the keys that made them, and the bytes they may take.
+final class MemoryBackend: RunBackend, RunKeeper {
+  private unowned let server: Server
+  private var runs: [String: Run] = [:]
+  private var keys: [String: Run] = [:]
+  private var ended: Deque<Run> = []
+  // Ascending by ordinal; what was removed leaves a hole until half of them are holes.
+  private var order: [(ordinal: Int, run: Run?)] = []
+  private var holes = 0
+  private var nextOrdinal = 1
+  var bytes = 0
+
+  init(_ server: Server) { self.server = server }
+
+  var outage: String? { nil }
+  var hasUnstored: Bool { false }
+  var keepSeconds: Int { server.dockfile.streaming.retentionSeconds }
+
+  func close() {}
+
+  // MARK: RunBackend
+
+  func admit(_ request: RunRequest, _ then: @escaping (Result<RunAdmission, ErrorReply>) -> Void) {
+    then(Result { () throws(ErrorReply) in try admitted(request) })
+  }
+
+  private func admitted(_ request: RunRequest) throws(ErrorReply) -> RunAdmission {
+    if let key = request.key, let run = keys[key.text] {
+      guard run.idempotencyKey == key else { throw .keyReused(run.id) }
+      return .repeated(id: run.id, createdAt: run.createdAt)
+    }
+    try request.checkRoom()
+    if let id = request.id, runs[id] != nil { throw .runExists(id) }
+    let run = Run(id: request.id ?? server.makeID(), server, self)
+    run.ordinal = nextOrdinal
+    nextOrdinal += 1
+    runs[run.id] = run
+    order.append((run.ordinal, run))
+    if let key = request.key {
+      run.idempotencyKey = key
+      keys[key.text] = run
+    }
+    return .new(run)
+  }
+
+  func record(_ id: String, _ then: @escaping (Result<RunRecord?, ErrorReply>) -> Void) {
+    then(.success(runs[id]?.record))
+  }
+
+  func feed(_ id: String, _ then: @escaping (Result<RunFeed?, ErrorReply>) -> Void) {
+    then(.success(runs[id]?.feed))
+  }
+
+  func cancel(_ id: String, reason: String?, _ then: @escaping (Result<CancelOutcome, ErrorReply>) -> Void) {
+    guard let run = runs[id] else { return then(.success(.unknown)) }
+    then(.success(run.cancelByClient(reason: reason) ? .cancelled : .finished(run.status)))
+  }
+
+  func page(_ query: RunPageQuery, _ then: @escaping (Result<RunPage, ErrorReply>) -> Void) {
+    var at = order.count - 1
+    if let cursor = query.cursor {
+      guard let ordinal = Int(cursor), ordinal >= 0 else { return then(.failure(.badCursor(cursor))) }
+      at = (index(of: ordinal) ?? order.count) - 1
+    }
+    var page = RunPage()
+    var hasRoom = true
+    while at >= 0 {
+      if let run = order[at].run, query.status == nil || run.status == query.status {
+        if !hasRoom || page.records.count == query.limit { return then(.success(page)) }
+        hasRoom = page.add(run.record)
+        page.next = "\(run.ordinal)"
+      }
+      at -= 1
+    }
+    page.next = nil
+    then(.success(page))
+  }
+
+  // MARK: RunKeeper
+
+  func finished(_ run: Run) {
+    ended.append(run)
+    makeRoom(for: run)
+  }
+
+  func makeRoom(for growing: Run) {
+    let limit = server.dockfile.streaming.maxLogBytes
+    while bytes > limit, let oldest = ended.first, oldest !== growing {
+      remove(oldest)
+      if ended.first === oldest { ended.removeFirst() }
+      oldest.shed()
+    }
+    while bytes > limit, growing.dropOldestEvent() {}
+  }
+
+  func remove(_ run: Run) {
+    guard runs[run.id] === run else { return }
+    runs[run.id] = nil
+    if let key = run.idempotencyKey { keys[key.text] = nil }
+    run.removed()
+    if ended.first === run { ended.removeFirst() }
+    if let index = index(of: run.ordinal), order[index].ordinal == run.ordinal {
+      order[index].run = nil
+      holes += 1
+      if holes > 64, holes * 2 > order.count {
+        order.removeAll { $0.run == nil }
+        holes = 0
+      }
+    }
+  }
+
+  /// The first position whose ordinal is at least that.
+  private func index(of ordinal: Int) -> Int? {
+    var (low, high) = (0, order.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if order[middle].ordinal < ordinal { low = middle + 1 } else { high = middle }
+    }
+    return low < order.count ? low : nil
+  }
+}

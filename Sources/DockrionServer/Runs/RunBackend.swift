@@ -1,0 +1,97 @@
+import DockrionCore
+
+/// Where runs are kept: in this process, or in Redis with other servers.
+///
+/// Answers come through `then`, at once from memory, later from Redis. Each is called exactly once.
+protocol RunBackend: AnyObject {
+  /// Why no run can be taken now; nil when all is well.
+  var outage: String? { get }
+  /// Bytes that the runs in this process count for.
+  var bytes: Int { get }
+  /// True while something has still to be written elsewhere.
+  var hasUnstored: Bool { get }
+
+  /// Makes the record of a run, or finds the one that the same request made before.
+  func admit(_ request: RunRequest, _ then: @escaping (Result<RunAdmission, ErrorReply>) -> Void)
+  /// A run's record; nil when there is no such run.
+  func record(_ id: String, _ then: @escaping (Result<RunRecord?, ErrorReply>) -> Void)
+  /// Runs, newest first.
+  func page(_ query: RunPageQuery, _ then: @escaping (Result<RunPage, ErrorReply>) -> Void)
+  /// Cancels a run, wherever its agent is.
+  func cancel(_ id: String, reason: String?, _ then: @escaping (Result<CancelOutcome, ErrorReply>) -> Void)
+  /// A run's events; nil when there is no such run.
+  func feed(_ id: String, _ then: @escaping (Result<RunFeed?, ErrorReply>) -> Void)
+  /// Lets go of what the backend holds elsewhere; for the end of the process.
+  func close()
+}
+
+/// `POST /runs`, as far as a backend must know it.
+struct RunRequest {
+  /// An id that the client chose.
+  let id: String?
+  let key: IdempotencyKey?
+  /// Refuses when no agent can be started; asked before a record is made.
+  let checkRoom: () throws(ErrorReply) -> Void
+}
+
+enum RunAdmission {
+  /// A new run, whose agent is to be started.
+  case new(Run)
+  /// The run that the same request made before.
+  case repeated(id: String, createdAt: Int64)
+}
+
+enum CancelOutcome {
+  case cancelled, unknown
+  case finished(RunStatus)
+}
+
+struct RunPageQuery {
+  let status: RunStatus?
+  let limit: Int
+  let cursor: String?
+}
+
+struct RunPage {
+  var records: [RunRecord] = []
+  var next: String?
+  /// Bytes that the records take, about.
+  private(set) var bytes = 0
+
+  /// Adds a record; false when the page has become as large as one may.
+  mutating func add(_ record: RunRecord) -> Bool {
+    records.append(record)
+    bytes += (record.output?.count ?? 0) + (record.error?.count ?? 0) + 400
+    return bytes <= Limits.runsPageBytesMax
+  }
+}
+
+/// A client's key that makes a request safe to repeat, and the body it came with.
+struct IdempotencyKey: Equatable {
+  let text: String
+  /// Length and 64-bit FNV-1a of the body: the same on every server.
+  let body: String
+
+  init(_ text: String, body bytes: UnsafeRawBufferPointer) {
+    self.text = text
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+    body = "\(bytes.count)-\(String(hash, radix: 16))"
+  }
+}
+
+extension ErrorReply {
+  static func keyReused(_ id: String) -> ErrorReply {
+    ErrorReply(
+      409, "IDEMPOTENCY_KEY_REUSED", "Idempotency-Key: this key made run \"\(id)\" with another body")
+  }
+
+  static func runExists(_ id: String) -> ErrorReply {
+    ErrorReply(409, "RUN_EXISTS", "run_id: \"\(id)\" is taken")
+  }
+
+  static func badCursor(_ text: String) -> ErrorReply {
+    ErrorReply(
+      400, "VALIDATION_ERROR", "cursor: \"\(text.prefix(60))\" is not a cursor that this server gave")
+  }
+}

@@ -1,0 +1,62 @@
+import DockrionCore
+
+/// A run's log and those who read it. Whether an agent here or another server fills it, subscribers cannot tell.
+final class RunFeed {
+  let id: String
+  let log: RunLog
+  private(set) var subscribers: [Subscriber] = []
+  /// True once the terminal event stands and may be read.
+  private(set) var isFinal = false
+  /// True while the newest event may not be read yet.
+  var withholdsLast = false
+  /// True once events that subscribers may have had were taken back, since Redis did not get them.
+  private(set) var isRewound = false
+  /// Told when the last subscriber has left.
+  var onEmpty: () -> Void = {}
+
+  init(id: String, eventsMax: Int) {
+    self.id = id
+    log = RunLog(eventsMax: eventsMax)
+  }
+
+  /// The sequence of the newest event that may be read; 0 before the first.
+  var lastSequence: Int { withholdsLast ? log.lastSequence - 1 : log.lastSequence }
+
+  /// Sends every subscriber what it lacks.
+  func flush() {
+    var index = 0
+    // A subscriber that ends takes itself out, and the next one takes its place.
+    while index < subscribers.count {
+      let subscriber = subscribers[index]
+      subscriber.pump()
+      if index < subscribers.count, subscribers[index] === subscriber { index += 1 }
+    }
+  }
+
+  /// Says that the newest event is the terminal one and may be read.
+  func finish() {
+    withholdsLast = false
+    isFinal = true
+  }
+
+  /// Takes back what is not stored: the events behind `sequence`.
+  func rewind(to sequence: Int) {
+    withholdsLast = false
+    isRewound = true
+    log.truncate(after: sequence)
+  }
+
+  /// The run is not kept any more: ends what is left of its subscriptions.
+  func vanish() {
+    isFinal = true
+    for subscriber in subscribers { subscriber.runVanished() }
+  }
+
+  func add(_ subscriber: Subscriber) { subscribers.append(subscriber) }
+
+  func remove(_ subscriber: Subscriber) {
+    guard let index = subscribers.firstIndex(where: { $0 === subscriber }) else { return }
+    subscribers.remove(at: index)
+    if subscribers.isEmpty { onEmpty() }
+  }
+}
