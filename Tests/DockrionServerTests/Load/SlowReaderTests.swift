@@ -1,9 +1,9 @@
 import Testing
 
 @Suite(.ownsMachine) struct SlowReaderTests {
-  @Test func aSubscriberThatStopsReadingSlowsNobodyAndIsToldOfItsGap() throws {
-    let small = "streaming: {memory: {max_events_per_run: 1000}}"
-    try withServer(dockfile("scripted", small)) { server throws in
+  @Test(arguments: Backend.allCases)
+  func aSubscriberThatStopsReadingSlowsNobodyAndIsToldOfItsGap(_ backend: Backend) throws {
+    try withServer(on: backend, "scripted", maxEventsPerRun: 1000) { server throws in
       // 20 MB: far more than the sockets' buffers hold.
       let body = #"{"emit":[{"type":"sleep","ms":300}],"tokens":10000,"token_bytes":2000,"interval_ms":0.1}"#
       let run = try server.startRun(body)
