@@ -82,22 +82,4 @@ import Testing
     print("clients that do not read: the agents wait after \(Int(count)) tokens")
     return count
   }
-
-  /// Between two events whose sequences are apart there stands the gap that says so, and exactly that one.
-  private func expectEveryLossIsTold(_ events: [Event]) throws {
-    var expected = 1
-    for event in events {
-      if event.type == "gap" {
-        let json = try event.json()
-        #expect(json["from_sequence"]?.int == expected, "\(event.data)")
-        expected = try #require(json["to_sequence"]?.int) + 1
-      } else if let sequence = event.sequence {
-        guard sequence == expected else {
-          Issue.record("\(sequence) stands where \(expected) should")
-          return
-        }
-        expected += 1
-      }
-    }
-  }
 }
