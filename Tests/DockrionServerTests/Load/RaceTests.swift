@@ -4,8 +4,9 @@ import Testing
 @Suite(.ownsMachine) struct RaceTests {
   private static let terminalOf = ["completed": "complete", "failed": "error", "cancelled": "cancelled"]
 
-  @Test func aCancelAndTheAgentsEndLeaveExactlyOneTerminalEvent() throws {
-    try withServer(dockfile("scripted")) { server throws in
+  @Test(arguments: Backend.allCases)
+  func aCancelAndTheAgentsEndLeaveExactlyOneTerminalEvent(_ backend: Backend) throws {
+    try withServer(on: backend, "scripted") { server throws in
       let connection = try server.connect()
       var outcomes: [String: Int] = [:]
       for round in 0..<400 {
@@ -23,8 +24,9 @@ import Testing
     }
   }
 
-  @Test func manyCancelsOfOneRunHaveOneWinner() throws {
-    try withServer(dockfile("scripted")) { server throws in
+  @Test(arguments: Backend.allCases)
+  func manyCancelsOfOneRunHaveOneWinner(_ backend: Backend) throws {
+    try withServer(on: backend, "scripted") { server throws in
       for round in 0..<30 {
         let run = try server.startRun(#"{"tokens":10,"interval_ms":0.2}"#, query: "?run_id=many-\(round)")
         let requests = (0..<20).map { _ in requestText("DELETE", "/runs/\(run)") }
@@ -39,8 +41,9 @@ import Testing
     }
   }
 
-  @Test func theTimeLimitTheAgentsEndAndACancelLeaveExactlyOneTerminalEvent() throws {
-    try withServer(dockfile("scripted", "streaming: {events: {max_run_duration: 1}}")) { server throws in
+  @Test(arguments: Backend.allCases)
+  func theTimeLimitTheAgentsEndAndACancelLeaveExactlyOneTerminalEvent(_ backend: Backend) throws {
+    try withServer(on: backend, "scripted", streaming: "events: {max_run_duration: 1}") { server throws in
       let connection = try server.connect()
       // The agents end by themselves between 0.9 and 1.1 s, around the limit.
       let runs = try (0..<200).map { index in
@@ -81,8 +84,9 @@ import Testing
     }
   }
 
-  @Test func subscribersThatArriveAtTheMomentOfTheEndMissNothing() throws {
-    try withServer(dockfile("scripted")) { server throws in
+  @Test(arguments: Backend.allCases)
+  func subscribersThatArriveAtTheMomentOfTheEndMissNothing(_ backend: Backend) throws {
+    try withServer(on: backend, "scripted") { server throws in
       for round in 0..<100 {
         let run = try server.startRun(#"{"tokens":5,"interval_ms":\#(Double(round % 10) / 20)}"#)
         expectWholeStream(try server.subscribe(to: run).remainingEvents(), idField: "run_id", id: run)

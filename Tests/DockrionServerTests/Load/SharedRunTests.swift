@@ -33,8 +33,9 @@ import Testing
     }
   }
 
-  @Test func manyRunsAtOnceEachKeepTheirOwnOrder() throws {
-    try withServer(dockfile("scripted")) { server throws in
+  @Test(arguments: Backend.allCases)
+  func manyRunsAtOnceEachKeepTheirOwnOrder(_ backend: Backend) throws {
+    try withServer(on: backend, "scripted") { server throws in
       let runs = try (0..<200).map { _ in try server.startRun(#"{"tokens":100,"interval_ms":2}"#) }
       let streams = ManyStreams(
         to: server.port, requests: runs.map { requestText("GET", "/runs/\($0)/events") })

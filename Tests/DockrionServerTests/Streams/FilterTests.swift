@@ -11,14 +11,17 @@ import Testing
     """#
   private static let everything = ["progress", "checkpoint", "step", "alpha", "beta", "token", "token"]
 
-  @Test(arguments: [
-    ("minimal", []), ("chat", ["step", "token", "token"]), ("debug", everything), ("all", everything),
-    ("[token]", ["token", "token"]), ("[step, progress]", ["progress", "step"]),
-    ("[custom]", ["alpha", "beta"]), ("[\"custom:beta\", token]", ["beta", "token", "token"]),
-    ("[checkpoint, started, complete]", ["checkpoint"]), ("[heartbeat]", []),
-  ])
-  func theDockfilesFilterLeavesNoHoleInTheSequence(_ allowed: String, _ passing: [String]) throws {
-    try withServer(dockfile("scripted", "streaming: {events: {allowed: \(allowed)}}")) { server throws in
+  @Test(
+    arguments: Backend.allCases,
+    [
+      ("minimal", []), ("chat", ["step", "token", "token"]), ("debug", everything), ("all", everything),
+      ("[token]", ["token", "token"]), ("[step, progress]", ["progress", "step"]),
+      ("[custom]", ["alpha", "beta"]), ("[\"custom:beta\", token]", ["beta", "token", "token"]),
+      ("[checkpoint, started, complete]", ["checkpoint"]), ("[heartbeat]", []),
+    ])
+  func theDockfilesFilterLeavesNoHoleInTheSequence(_ backend: Backend, _ filter: (String, [String])) throws {
+    let (allowed, passing) = filter
+    try withServer(on: backend, "scripted", streaming: "events: {allowed: \(allowed)}") { server throws in
       let direct = try server.invokeStream(Self.everyType, headers: ["X-Request-Id: r"]).remainingEvents()
       expectWholeStream(direct, idField: "request_id", id: "r")
       #expect(direct.map(\.type) == ["started"] + passing + ["complete"])
@@ -37,12 +40,18 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    ("token", ["token", "token"]), ("token,step", ["step", "token", "token"]), ("custom", ["alpha", "beta"]),
-    ("custom:alpha", ["alpha"]), ("minimal", []), ("chat", ["step", "token", "token"]), ("all", everything),
-  ])
-  func aSubscriptionNarrowsItsOwnEventsAndKeepsTheirSequences(_ words: String, _ passing: [String]) throws {
-    try withServer(dockfile("scripted")) { server throws in
+  @Test(
+    arguments: Backend.allCases,
+    [
+      ("token", ["token", "token"]), ("token,step", ["step", "token", "token"]),
+      ("custom", ["alpha", "beta"]),
+      ("custom:alpha", ["alpha"]), ("minimal", []), ("chat", ["step", "token", "token"]), ("all", everything),
+    ])
+  func aSubscriptionNarrowsItsOwnEventsAndKeepsTheirSequences(
+    _ backend: Backend, _ filter: (String, [String])
+  ) throws {
+    let (words, passing) = filter
+    try withServer(on: backend, "scripted") { server throws in
       let run = try server.completedRun(Self.everyType)
       let all = try server.subscribe(to: run).remainingEvents()
       let narrowed = try server.subscribe(to: run, query: "?events=\(words)").remainingEvents()
@@ -55,8 +64,9 @@ import Testing
     }
   }
 
-  @Test func aSubscriptionCannotWidenTheDockfilesFilter() throws {
-    try withServer(dockfile("scripted", "streaming: {events: {allowed: [step]}}")) { server throws in
+  @Test(arguments: Backend.allCases)
+  func aSubscriptionCannotWidenTheDockfilesFilter(_ backend: Backend) throws {
+    try withServer(on: backend, "scripted", streaming: "events: {allowed: [step]}") { server throws in
       let run = try server.completedRun(Self.everyType)
       let events = try server.subscribe(to: run, query: "?events=all").remainingEvents()
       #expect(events.map(\.type) == ["started", "step", "complete"])
@@ -75,8 +85,9 @@ import Testing
     }
   }
 
-  @Test func theSubscribersFilterAppliesToLiveEventsToo() throws {
-    try withServer(dockfile("scripted")) { server throws in
+  @Test(arguments: Backend.allCases)
+  func theSubscribersFilterAppliesToLiveEventsToo(_ backend: Backend) throws {
+    try withServer(on: backend, "scripted") { server throws in
       let run = try server.startRun(
         #"{"emit":[{"type":"sleep","ms":300},{"type":"progress","step":"a","progress":1},{"type":"step","node_name":"s"}],"tokens":3}"#
       )

@@ -18,8 +18,9 @@ import Testing
     }
   }
 
-  @Test func aSilentSubscriptionGetsAHeartbeatThatIsNotStored() throws {
-    try withServer(dockfile("scripted", "streaming: {events: {heartbeat_interval: 1}}")) { server throws in
+  @Test(arguments: Backend.allCases)
+  func aSilentSubscriptionGetsAHeartbeatThatIsNotStored(_ backend: Backend) throws {
+    try withServer(on: backend, "scripted", streaming: "events: {heartbeat_interval: 1}") { server throws in
       let run = try server.startRun(#"{"tokens":1,"hang":true}"#)
       let stream = try server.subscribe(to: run)
       let beat = try #require(try stream.events(through: "heartbeat").last)
@@ -59,8 +60,9 @@ import Testing
     }
   }
 
-  @Test func aSubscriptionThatNarrowsHeartbeatsAwayGetsComments() throws {
-    try withServer(dockfile("scripted", "streaming: {events: {heartbeat_interval: 1}}")) { server throws in
+  @Test(arguments: Backend.allCases)
+  func aSubscriptionThatNarrowsHeartbeatsAwayGetsComments(_ backend: Backend) throws {
+    try withServer(on: backend, "scripted", streaming: "events: {heartbeat_interval: 1}") { server throws in
       let run = try server.startRun(#"{"tokens":1,"hang":true}"#)
       try expectComment(on: server.subscribe(to: run, query: "?events=token"), after: 3)
       let other = try server.subscribe(to: run, query: "?events=token,heartbeat")

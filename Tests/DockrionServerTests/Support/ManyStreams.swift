@@ -20,7 +20,7 @@ final class ManyStreams {
   private(set) var endedCount = 0
   /// Connections that have had their first byte.
   private(set) var answeredCount = 0
-  private let port: Int
+  private let ports: [Int]
   private let requests: [[UInt8]]
   private let startTimes: [UInt64]
   private var descriptors: [Int32]
@@ -34,9 +34,15 @@ final class ManyStreams {
   private let unansweredMax = 100
 
   /// - Parameter delays: seconds from now at which each connection opens, ascending; empty: as soon as possible.
-  init(to port: Int, requests: [String], delays: [Double] = []) {
+  convenience init(to port: Int, requests: [String], delays: [Double] = []) {
+    self.init(to: Array(repeating: port, count: requests.count), requests: requests, delays: delays)
+  }
+
+  /// - Parameter ports: where each request goes.
+  init(to ports: [Int], requests: [String], delays: [Double] = []) {
+    precondition(ports.count == requests.count)
     raiseDescriptorLimit()
-    self.port = port
+    self.ports = ports
     self.requests = requests.map { Array($0.utf8) }
     let now = monotonicNanoseconds()
     startTimes =
@@ -87,7 +93,7 @@ final class ManyStreams {
     while nextToOpen < requests.count, startTimes[nextToOpen] <= now,
       nextToOpen - answeredCount < unansweredMax
     {
-      let descriptor = try openSocket(to: .tcp(port), receiveBuffer: nil)
+      let descriptor = try openSocket(to: .tcp(ports[nextToOpen]), receiveBuffer: nil)
       descriptors[nextToOpen] = descriptor
       states[nextToOpen] = .open
       entries.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))

@@ -92,3 +92,23 @@ func expectWholeStream(
     #expect(event.id == expectedID, sourceLocation: sourceLocation)
   }
 }
+
+/// Between two events whose sequences are apart there stands the gap that says so, and exactly that one.
+func expectEveryLossIsTold(
+  _ events: [Event], sourceLocation: SourceLocation = #_sourceLocation
+) throws {
+  var expected = 1
+  for event in events {
+    if event.type == "gap" {
+      let json = try event.json()
+      #expect(json["from_sequence"]?.int == expected, "\(event.data)", sourceLocation: sourceLocation)
+      expected = try #require(json["to_sequence"]?.int, sourceLocation: sourceLocation) + 1
+    } else if let sequence = event.sequence {
+      guard sequence == expected else {
+        Issue.record("\(sequence) stands where \(expected) should", sourceLocation: sourceLocation)
+        return
+      }
+      expected += 1
+    }
+  }
+}
