@@ -147,7 +147,8 @@ func dockfile(_ handler: String, _ sections: String = "") -> String {
   return "agent: {name: test-agent, framework: swift, handler: \(handler)}\n" + runtime + sections + "\n"
 }
 
-private func makeDirectory() throws -> String {
+/// A new directory of this test's own.
+func makeDirectory() throws -> String {
   var template = Array((NSTemporaryDirectory() + "/dockrion-test-XXXXXX").utf8CString)
   guard mkdtemp(&template) != nil else { throw ClientError.system("mkdtemp") }
   return String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
