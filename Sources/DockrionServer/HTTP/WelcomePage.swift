@@ -33,6 +33,7 @@ enum WelcomePage {
       <head>
       <meta charset="utf-8">
       <meta name="viewport" content="width=device-width, initial-scale=1">
+      <link rel="icon" href="data:,">
       <title>\(escape(dockfile.agent.name)) - Dockrion</title>
       <style>
       body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; }

@@ -2,7 +2,10 @@ import Foundation
 
 /// Where a server listens.
 enum Endpoint: Sendable {
+  /// A port on this machine's loopback.
   case tcp(Int)
+  /// An IPv4 address and a port, for a client that is elsewhere.
+  case address(String, Int)
   case unix(String)
 }
 
@@ -78,6 +81,23 @@ final class Connection {
     }
   }
 
+  /// Whether the server has closed the connection by now; what it sent before is thrown away.
+  var hasEnded: Bool {
+    guard descriptor >= 0 else { return true }
+    var bytes = [UInt8](repeating: 0, count: 4096)
+    while true {
+      let count = recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT))
+      if count == 0 { return true }
+      if count < 0 { return errno != EAGAIN && errno != EINTR }
+    }
+  }
+
+  /// Whether something has come that nobody has read.
+  var hasBytes: Bool {
+    var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    return !waiting.isEmpty || poll(&entry, 1, 0) > 0
+  }
+
   /// Gives back bytes that came behind the end of a response.
   func unread(_ bytes: [UInt8]) { waiting = bytes + waiting }
 
@@ -109,7 +129,7 @@ func openSocket(to endpoint: Endpoint, receiveBuffer: Int32?) throws -> Int32 {
   let stream = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
   let descriptor: Int32
   switch endpoint {
-  case .tcp: descriptor = socket(AF_INET, stream, 0)
+  case .tcp, .address: descriptor = socket(AF_INET, stream, 0)
   case .unix: descriptor = socket(AF_UNIX, stream, 0)
   }
   guard descriptor >= 0 else { throw ClientError.system("socket") }
@@ -118,12 +138,8 @@ func openSocket(to endpoint: Endpoint, receiveBuffer: Int32?) throws -> Int32 {
   }
   let result: Int32
   switch endpoint {
-  case .tcp(let port):
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_port = in_port_t(port).bigEndian
-    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-    result = connectSocket(descriptor, &address)
+  case .tcp(let port): result = connectSocket(descriptor, "127.0.0.1", port)
+  case .address(let host, let port): result = connectSocket(descriptor, host, port)
   case .unix(let path):
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
@@ -136,6 +152,14 @@ func openSocket(to endpoint: Endpoint, receiveBuffer: Int32?) throws -> Int32 {
     throw ClientError.system("connect", code)
   }
   return descriptor
+}
+
+private func connectSocket(_ descriptor: Int32, _ host: String, _ port: Int) -> Int32 {
+  var address = sockaddr_in()
+  address.sin_family = sa_family_t(AF_INET)
+  address.sin_port = in_port_t(port).bigEndian
+  inet_pton(AF_INET, host, &address.sin_addr)
+  return connectSocket(descriptor, &address)
 }
 
 private func connectSocket<Address>(_ descriptor: Int32, _ address: inout Address) -> Int32 {

@@ -95,6 +95,17 @@ extension ServerProcess {
     (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").count) ?? 0
   }
 
+  /// Sockets that are open: those it listens on, clients', and what it inherited. Timers and the like are left
+  /// out, since Swift's runtime opens those when it first needs them and keeps them.
+  var socketCount: Int {
+    let directory = "/proc/\(pid)/fd"
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+    return names.filter { name in
+      let target = try? FileManager.default.destinationOfSymbolicLink(atPath: directory + "/" + name)
+      return target?.hasPrefix("socket:") == true
+    }.count
+  }
+
   private func statusField(_ name: String) -> Int? {
     let text = try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
     let line = text?.split(separator: "\n").first { $0.hasPrefix(name + ":") }

@@ -1,0 +1,56 @@
+import Testing
+
+/// Peers that vanish without FIN or RST: a phone in a tunnel, a machine that lost its power.
+@Suite(.onlyWaits) struct SilentPeerTests {
+  private static let stallSeconds = 1
+  /// TCP gives up five seconds after the stall timeout; the rest is for a busy machine.
+  private static let patience = Double(stallSeconds) + 5 + 4
+  private static let sections = """
+    runtime: {stall_timeout_seconds: \(stallSeconds), shutdown_grace_seconds: 0}
+    streaming: {events: {heartbeat_interval: 1}}
+    """
+
+  @Test(arguments: PeerNetwork.Way.allCases)
+  func aStreamWhosePeerFallsSilentIsClosed(_ way: PeerNetwork.Way) throws {
+    let network = try PeerNetwork()
+    try withServer(dockfile("scripted", Self.sections), arguments: ["--host", "0.0.0.0"]) { server throws in
+      let before = server.socketCount
+      let run = try server.startRun(#"{"tokens":1000000,"interval_ms":20}"#)
+      let near = try server.subscribe(to: run)
+      _ = try near.events(through: "token")
+      let peer = try network.inside {
+        let place = Endpoint.address(network.hostAddress, server.port)
+        func direct(_ body: String) throws -> EventStream {
+          try EventStream(
+            on: Connection(to: place), request: requestText("POST", "/invoke/stream", body: body))
+        }
+        let talking = try direct(#"{"tokens":1000000,"interval_ms":20}"#)
+        let silent = try direct(#"{"tokens":1,"hang":true}"#)
+        let subscribed = try EventStream(
+          on: Connection(to: place), request: requestText("GET", "/runs/\(run)/events"))
+        return [talking, silent, subscribed]
+      }
+      for stream in peer { #expect(try stream.events(through: "token").last?.type == "token") }
+      #expect(eventually(within: 2) { server.socketCount == before + 4 })
+      #expect(try server.metrics().sum("dockrion_active_runs") == 3)
+
+      try network.cut(way)
+      let start = monotonicNanoseconds()
+      var open = 0.0
+      let closed = try eventually(within: Self.patience) {
+        open = try server.metrics().sum("dockrion_open_streams") - 1
+        return open == 0
+      }
+      #expect(closed, "\(Int(open)) of 3 are still open")
+      print("\(way): a silent peer's streams are closed after \(seconds(since: start)) s")
+      #expect(try eventually(within: 2) { try server.metrics().sum("dockrion_active_runs") == 1 })
+      #expect(eventually(within: 2) { server.socketCount == before + 1 })
+
+      #expect(try server.run(run)["status"] == "running", "Pattern B goes on")
+      let seen = try #require(try near.event()?.sequence)
+      #expect(
+        try server.subscribe(to: run, query: "?from_sequence=\(seen + 50)").events(through: "token").count
+          == 1)
+    }
+  }
+}
