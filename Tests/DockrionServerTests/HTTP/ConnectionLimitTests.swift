@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 /// `runtime.max_connections`: who comes too many waits in the listener's queue.
@@ -33,6 +34,26 @@ import Testing
       for connection in outside[1...] { #expect(try connection.response(to: "GET").status == 200) }
       #expect(try stream.event()?.type == "token")
       #expect(try open() == 4)
+    }
+  }
+
+  @Test func aCrowdThatArrivesAtOnceDoesNotPassTheLimit() throws {
+    try withServer(Self.limited(to: 8)) { server throws in
+      let watcher = try server.connect()
+      #expect(try watcher.request("GET", "/health").status == 200)
+      // While the server stands still its queue fills, so that it finds them all in one turn.
+      server.signal(SIGSTOP)
+      let crowd = try (0..<60).map { _ in try server.connect() }
+      for connection in crowd { try connection.send(requestText("GET", "/health")) }
+      server.signal(SIGCONT)
+      var most = 0.0
+      for connection in crowd {
+        let text = try watcher.request("GET", "/metrics").text
+        most = max(most, try Metrics(text: text).sum("dockrion_connections"))
+        #expect(try connection.response(to: "GET").status == 200)
+        connection.close()
+      }
+      #expect(most <= 8, "\(Int(most)) connections were open at once")
     }
   }
 }

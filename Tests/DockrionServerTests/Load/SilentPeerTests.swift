@@ -53,4 +53,42 @@ import Testing
           == 1)
     }
   }
+
+  @Test func aPeerWhoseLinkIsDownIsCountedAsStalled() throws {
+    let network = try PeerNetwork()
+    try withServer(dockfile("scripted", Self.sections), arguments: ["--host", "0.0.0.0"]) { server throws in
+      let stream = try network.inside {
+        try EventStream(
+          on: Connection(to: .address(network.hostAddress, server.port)),
+          request: requestText("POST", "/invoke/stream", body: #"{"tokens":1,"hang":true}"#))
+      }
+      _ = try stream.events(through: "token")
+      // The kernel then says "no route to host" instead of "timed out".
+      try network.cut(.linkDown)
+      func closed(_ labels: [String: String] = [:]) throws -> Double {
+        try server.metrics().sum("dockrion_streams_closed_total", labels)
+      }
+      #expect(try eventually(within: Self.patience) { try closed() == 1 })
+      #expect(try closed(["reason": "stalled"]) == 1)
+    }
+  }
+
+  @Test func anInvokeWhosePeerFallsSilentIsCancelled() throws {
+    let network = try PeerNetwork()
+    try withServer(dockfile("scripted", Self.sections), arguments: ["--host", "0.0.0.0"]) { server throws in
+      let before = server.socketCount
+      let peer = try network.inside {
+        try Connection(to: .address(network.hostAddress, server.port))
+      }
+      try peer.send(requestText("POST", "/invoke", body: #"{"tokens":1,"hang":true}"#))
+      #expect(try eventually(within: 5) { try server.metrics().sum("dockrion_active_runs") == 1 })
+      try network.cut(.linkDown)
+      // Nothing is on its way to this peer, so that only a probe of TCP's can find out.
+      let cancelled = try eventually(within: Self.patience) {
+        try server.metrics().sum("dockrion_active_runs") == 0
+      }
+      #expect(cancelled, "the agent works for a peer that is gone")
+      #expect(eventually(within: 2) { server.socketCount == before })
+    }
+  }
 }

@@ -84,4 +84,17 @@ import Testing
       #expect(growth < Self.bound)
     }
   }
+
+  @Test func aRunWhoseOutputAloneIsLargerThanTheBoundDoesNotStandAboveIt() throws {
+    let smallest =
+      "streaming: {memory: {max_bytes: 1MiB}}\nruntime: {max_body_bytes: 4MiB, shutdown_grace_seconds: 0}"
+    try withServer(dockfile("scripted", smallest)) { server throws in
+      let text = String(repeating: "x", count: 1_500_000)
+      let id = try server.startRun(#"{"tokens":0,"output":{"text":"\#(text)"}}"#)
+      #expect(try eventually(within: 10) { try server.metrics().sum("dockrion_active_runs") == 0 })
+      let status = try server.get("/runs/\(id)").status
+      let bytes = try server.metrics().sum("dockrion_log_bytes")
+      #expect(bytes <= Double(1 << 20), "\(Int(bytes)) bytes; the run answers \(status)")
+    }
+  }
 }
