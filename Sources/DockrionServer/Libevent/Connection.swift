@@ -21,6 +21,8 @@ final class Connection: DeadlineTarget {
   private var closing = false
   private var countedUnsent = 0
   private var received = 0
+  // Between a reply and the first byte of the next request.
+  private var isKeptAlive = false
   private var inputCallback: OpaquePointer?
   // The last reply said that the connection closes, and its whole request had been read.
   private var endedCleanly = false
@@ -52,7 +54,11 @@ final class Connection: DeadlineTarget {
 
   /// Bytes of a request have come in; evhttp keeps them until the request is whole.
   private func receiving(_ count: Int) {
-    guard exchange == nil else { return }
+    guard exchange == nil, isOpen, !closing else { return }
+    if isKeptAlive {
+      isKeptAlive = false
+      setDeadline(seconds: listener.limits.requestTimeoutSeconds)
+    }
     received += count
     listener.bufferedBytes += count
     listener.boundBuffered()
@@ -99,7 +105,9 @@ final class Connection: DeadlineTarget {
       // evhttp reads on when the reply is out; until then nobody would bound what comes in.
       bufferevent_disable(buffer, Int16(EV_READ))
     }
-    setDeadline(seconds: listener.limits.keepAliveSeconds)
+    isKeptAlive = evbuffer_get_length(bufferevent_get_input(buffer)) == 0
+    setDeadline(
+      seconds: isKeptAlive ? listener.limits.keepAliveSeconds : listener.limits.requestTimeoutSeconds)
     evhttp_send_reply_end(request)
   }
 
@@ -155,8 +163,11 @@ final class Connection: DeadlineTarget {
     exchange?.owner?.roomToSend()
   }
 
+  // What the kernel says of a peer that has fallen silent.
+  private static let silence = [ETIMEDOUT, EHOSTUNREACH, ENETUNREACH]
+
   private func happened(_ what: Int16) {
-    if closeReason == nil { closeReason = errno == ETIMEDOUT ? .stalled : .client }
+    if closeReason == nil { closeReason = Self.silence.contains(errno) ? .stalled : .client }
     // evhttp frees the connection in here, which calls `closed`.
     listener.callbacks.event?(buffer, what, UnsafeMutableRawPointer(evcon))
   }

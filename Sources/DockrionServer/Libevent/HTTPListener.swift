@@ -106,6 +106,11 @@ final class HTTPListener {
     // Accepted sockets inherit it. Without it a stream's second small write waits 40 ms for a delayed ACK.
     setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, 4)
     setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &one, 4)
+    // Who waits for `/invoke` is sent nothing meanwhile: only probes find out that it has vanished.
+    var (idle, interval, probes) = (Int32(limits.stallTimeoutSeconds), Int32(1), Int32(5))
+    setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_KEEPIDLE, &idle, 4)
+    setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_KEEPINTVL, &interval, 4)
+    setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_KEEPCNT, &probes, 4)
     // A peer that vanished without a word is dropped when it has acknowledged nothing for that long. It is more
     // than the stall timeout, which closes a client that still answers but takes nothing.
     var milliseconds = UInt32(limits.stallTimeoutSeconds * 1000 + 5000)
@@ -205,6 +210,11 @@ final class HTTPListener {
     // evhttp may free it before the tick ends; the reference keeps the pointer good until then.
     bufferevent_incref(buffer)
     newborn.append(buffer)
+    // libevent accepts until the queue is empty, unless it is told to stop in between.
+    if connectionCount >= limits.maxConnections {
+      accepting = false
+      for listener in listeners { evconnlistener_disable(listener) }
+    }
     return buffer
   }
 

@@ -94,6 +94,10 @@ final class MemoryBackend: RunBackend, RunKeeper {
       oldest.shed()
     }
     while bytes > limit, growing.dropOldestEvent() {}
+    // An output alone can be more than fits.
+    guard bytes > limit, growing.status.isFinal else { return }
+    remove(growing)
+    growing.shed()
   }
 
   func remove(_ run: Run) {

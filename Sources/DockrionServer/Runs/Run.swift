@@ -35,7 +35,8 @@ final class Run: EventSink, DeadlineTarget {
   private let encoder: EventEncoder
   private var machine = RunStateMachine()
   private var completedAt: Int64?
-  private var output: [UInt8]?
+  // The output stands in the terminal event; it is not kept twice.
+  private var outputBytes: Int?
   private var error: AgentError?
   private var latencySeconds: Double?
   private var invocation: Invocation?
@@ -78,7 +79,7 @@ final class Run: EventSink, DeadlineTarget {
       log.append(record)
     case .completed(let output, let seconds):
       guard machine.agentEnded(.completed) == .finish else { return }
-      self.output = output
+      outputBytes = output.count
       latencySeconds = seconds
       finish(record)
     case .failed(let error):
@@ -193,7 +194,7 @@ final class Run: EventSink, DeadlineTarget {
   }
 
   private func count() {
-    let bytes = log.byteCount + (output?.count ?? 0) + Limits.runOverheadBytes
+    let bytes = log.byteCount + Limits.runOverheadBytes
     keeper.bytes += bytes - countedBytes
     countedBytes = bytes
   }
@@ -211,7 +212,6 @@ final class Run: EventSink, DeadlineTarget {
 
   /// Lets go of everything but the terminal event, which subscribers that are behind get after a `gap`.
   func shed() {
-    output = nil
     while dropOldestEvent() {}
     feed.flush()
   }
@@ -227,21 +227,28 @@ final class Run: EventSink, DeadlineTarget {
 
   // MARK: The record
 
-  var record: RunRecord {
-    RunRecord(
-      id: id, status: status, createdAt: createdAt, startedAt: startedAt,
-      completedAt: status.isFinal ? completedAt : nil, output: status.isFinal ? output : nil,
-      error: status.isFinal ? error.map(RunRecord.json) : nil, agentName: server.dockfile.agent.name,
-      framework: server.dockfile.agent.framework, latencySeconds: status.isFinal ? latencySeconds : nil,
-      lastSequence: feed.lastSequence)
-  }
+  var record: RunRecord { record(shown: status.isFinal, status, feed.lastSequence) }
 
   /// The record as it will be once its end is stored.
-  var finalRecord: RunRecord {
+  var finalRecord: RunRecord { record(shown: true, machine.status, log.lastSequence) }
+
+  private func record(shown: Bool, _ status: RunStatus, _ last: Int) -> RunRecord {
     RunRecord(
-      id: id, status: machine.status, createdAt: createdAt, startedAt: startedAt, completedAt: completedAt,
-      output: output, error: error.map(RunRecord.json), agentName: server.dockfile.agent.name,
-      framework: server.dockfile.agent.framework, latencySeconds: latencySeconds,
-      lastSequence: log.lastSequence)
+      id: id, status: status, createdAt: createdAt, startedAt: startedAt,
+      completedAt: shown ? completedAt : nil, output: shown ? output : nil,
+      error: shown ? error.map(RunRecord.json) : nil, agentName: server.dockfile.agent.name,
+      framework: server.dockfile.agent.framework, latencySeconds: shown ? latencySeconds : nil,
+      lastSequence: last)
+  }
+
+  private var output: [UInt8]? {
+    guard let outputBytes, log.lastSequence >= log.firstSequence else { return nil }
+    let event = log.read(from: log.lastSequence, bytesMax: 0).bytes
+    // What stands before this member has no text of the agent's.
+    let name = Array(#","output":"#.utf8)
+    guard let start = event.firstRange(of: name)?.upperBound, start + outputBytes <= event.count else {
+      return nil
+    }
+    return Array(event[start..<(start + outputBytes)])
   }
 }

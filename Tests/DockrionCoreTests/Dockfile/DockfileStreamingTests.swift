@@ -59,22 +59,34 @@ import Testing
         == ["\(place) a mapping stands where a preset or a list of events is needed"])
   }
 
-  @Test func theBackendIsMemory() throws {
-    _ = try readSection("streaming: {backend: memory}")
-    #expect(
-      sectionErrors("streaming: {backend: redis}")
-        == ["D:2:22: streaming.backend: the Redis backend is not part of this version yet; use memory"])
+  @Test func theBackendIsMemoryOrRedis() throws {
+    #expect(try readSection("streaming: {backend: memory}").streaming.redis == nil)
+    #expect(try readSection("streaming: {backend: redis}").streaming.redis == .init(url: .local))
     #expect(
       sectionErrors("streaming: {backend: kafka}")
-        == ["D:2:22: streaming.backend: \"kafka\" is no backend; use memory"])
+        == ["D:2:22: streaming.backend: \"kafka\" is no backend; use memory or redis"])
   }
 
-  @Test func aRedisUrlIsCheckedAndNeverShown() throws {
-    _ = try readSection("streaming: {redis: {url: 'redis://:secret@localhost:6379'}}")
-    let messages = sectionErrors("streaming: {redis: {url: 'http://:secret@localhost'}}")
-    #expect(
-      messages
-        == ["D:2:26: streaming.redis.url: this is no Redis URL; use redis://host:port or rediss://host:port"])
+  @Test(arguments: [
+    "http://:secret@localhost", "rediss://:secret@localhost", "redis://:secret@", "redis://a:secret@h:0",
+    "redis://a:secret@h:99999", "redis://:secret@h/x", "redis://:secret@h?timeout=5", "unix://:secret@host/x",
+    "unix:", "redis://:se cret@h",
+  ])
+  func aRedisURLThatIsNoneIsRefusedAndItsPasswordNotShown(_ url: String) {
+    let messages = sectionErrors("streaming: {redis: {url: '\(url)'}}")
+    #expect(messages.count == 1 && messages[0].hasPrefix("D:2:26: streaming.redis.url: "), "\(messages)")
+    #expect(!messages.joined().contains("cret"), "\(messages)")
+  }
+
+  @Test func aRedisURLHasItsPartsAndDescribesItselfWithoutThePassword() throws {
+    let full = try RedisURL("redis://app:p%40ss@[::1]:6380/3")
+    #expect(full.place == .tcp(host: "::1", port: 6380))
+    #expect(full.user == "app" && full.password == "p@ss" && full.database == 3)
+    #expect(full.description == "redis://app@[::1]:6380/3")
+    #expect(try RedisURL("redis://:pw@cache").place == .tcp(host: "cache", port: 6379))
+    #expect(try RedisURL("redis://:pw@cache").user == nil)
+    let socket = try RedisURL("unix:///run/redis.sock")
+    #expect(socket.place == .unix(path: "/run/redis.sock") && socket.description == "unix:///run/redis.sock")
   }
 
   @Test func idsAreUuids() throws {
@@ -134,8 +146,9 @@ import Testing
     #expect(custom.passes(custom: "other") && !custom.passes(.progress))
   }
 
-  @Test func theGuidesRedisConfigurationIsRefusedForItsBackendAlone() {
-    let yaml = """
+  @Test func theGuidesRedisConfigurationIsTaken() throws {
+    let streaming = try readSection(
+      """
       streaming:
         async_runs: true
         backend: redis
@@ -145,8 +158,9 @@ import Testing
           max_events_per_run: 1000
           connection_pool_size: 10
       """
-    #expect(
-      sectionErrors(yaml)
-        == ["D:4:12: streaming.backend: the Redis backend is not part of this version yet; use memory"])
+    ).streaming
+    #expect(streaming.redis?.url.description == "redis://localhost:6379/0")
+    #expect(streaming.redis?.connections == 10 && streaming.retentionSeconds == 3600)
+    #expect(streaming.maxEventsPerRun == 1000)
   }
 }
