@@ -116,7 +116,7 @@ import Testing
         let start = monotonicNanoseconds()
         try toB.send(requestText("DELETE", "/runs/\(run)"))
         let reached = try eventually(within: 5) {
-          try Metrics(text: toA.request("GET", "/metrics").text).sum("dockrion_active_runs") == 0
+          try a.activeRuns(on: toA) == 0
         }
         times.append(seconds(since: start) * 1000)
         #expect(reached, "the agent of round \(round) runs on")

@@ -8,7 +8,7 @@ import Testing
 @Suite(.onlyWaits) struct DeadOwnerTests {
   private static let lease = "lease_seconds: 2"
   private static let leaseAndALook = 3.5
-  private static let endless = #"{"tokens":100000,"interval_ms":5}"#
+  private static let endless = #"{"tokens":4000,"interval_ms":5}"#
 
   @Test func theRunsOfAKilledServerFailForTheirSubscribersElsewhere() throws {
     try withInstances(3, redis: Self.lease) { instances throws in
@@ -79,7 +79,7 @@ import Testing
       let (a, b, redis) = (instances.a, instances.b, instances.redis)
       let tokens = Array(repeating: #"{"type":"token","content":"x"}"#, count: 20).joined(separator: ",")
       let run = try a.startRun(
-        #"{"emit":[\#(tokens),{"type":"sleep","ms":2000}],"tokens":100000,"interval_ms":5}"#)
+        #"{"emit":[\#(tokens),{"type":"sleep","ms":2000}],"tokens":1000,"interval_ms":5}"#)
       let (onA, onB) = (try a.subscribe(to: run), try b.subscribe(to: run))
       for subscriber in [onA, onB] { for _ in 0..<21 { _ = try subscriber.event() } }
       a.signal(SIGSTOP)
@@ -140,7 +140,6 @@ import Testing
   private func expectOneEnd(_ stored: [Event], sourceLocation: SourceLocation = #_sourceLocation) {
     #expect(stored.filter(\.isTerminal).count == 1, sourceLocation: sourceLocation)
     #expect(stored.last?.isTerminal == true, sourceLocation: sourceLocation)
-    #expect(
-      stored.map(\.sequence) == (0..<stored.count).map { $0 + 1 }, sourceLocation: sourceLocation)
+    if !stored.isEmpty { expectSequences(stored, 1...stored.count, sourceLocation: sourceLocation) }
   }
 }

@@ -44,4 +44,25 @@ import Testing
     #expect(redis.url.hasPrefix("unix:///"))
     #expect(try redis.command("PING") == .text("PONG"))
   }
+
+  @Test func aStreamIsReadAsItIsStored() throws {
+    let redis = try RedisProcess()
+    func text(_ sequence: Int, _ type: String) -> String {
+      "id: \(sequence)\nevent: \(type)\ndata: {\"run_id\":\"r\",\"type\":\"\(type)\",\"sequence\":\(sequence)}\n\n"
+    }
+    let key = redis.key("r", "events")
+    #expect(key == "dockrion:{r}:events")
+    try redis.command("XADD", key, "3-0", "e", text(1, "started") + text(2, "token") + text(3, "token"))
+    try redis.command("XADD", key, "4-0", "e", text(4, "complete"), "n", "1")
+    #expect(throws: RedisRefusal.self) { try redis.command("XADD", key, "4-0", "e", text(4, "complete")) }
+    #expect(try redis.entries(of: "r").map(\.id) == ["3-0", "4-0"])
+    expectSequences(try redis.storedEvents(of: "r"), 1...4)
+    #expect(try redis.secondsToLive(key) == -1)
+    #expect(try redis.secondsToLive("nothing") == -2)
+    #expect(try redis.statistic("total_commands_processed") > 3)
+    try redis.command("HSET", redis.key("r", "run"), "status", "running", "seq", "4")
+    #expect(try redis.record(of: "r") == ["status": "running", "seq": "4"])
+    try redis.command("XADD", key, "6-0", "e", text(5, "token"))
+    #expect(throws: ClientError.self) { try redis.entries(of: "r") }
+  }
 }

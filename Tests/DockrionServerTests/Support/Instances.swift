@@ -79,7 +79,8 @@ func withInstances(
     try instances.waitUntilReady()
     try body(instances)
   } catch {
-    Issue.record("\(error)\(instances.state)", sourceLocation: sourceLocation)
+    let reason = error is ExpectationFailedError ? "what a #require said" : "\(error)"
+    Issue.record("\(reason)\(instances.state)", sourceLocation: sourceLocation)
     return
   }
   redis.resume()
@@ -110,8 +111,34 @@ extension ServerProcess {
     errorOutput.split(separator: "\n").filter { $0.contains(/Z\ (warning|error|critical)\ .*:/) }
   }
 
-  var activeRuns: Double {
-    get throws { try metrics().sum("dockrion_active_runs") }
+  /// `dockrion_active_runs`, without the milliseconds that a parse of the whole page takes.
+  var activeRuns: Int {
+    get throws { try activeRuns(on: connect()) }
+  }
+
+  func activeRuns(on connection: Connection) throws -> Int {
+    let page = try connection.request("GET", "/metrics").text
+    let line = page.split(separator: "\n").first { $0.hasPrefix("dockrion_active_runs ") }
+    guard let count = line.flatMap({ Int($0.dropFirst(21)) }) else {
+      throw ClientError("no dockrion_active_runs in \(page.prefix(300))")
+    }
+    return count
+  }
+}
+
+/// Checks that events are numbered as the range says, and names the first that is not.
+func expectSequences(
+  _ events: [Event], _ expected: ClosedRange<Int>, sourceLocation: SourceLocation = #_sourceLocation
+) {
+  let wrong = zip(events, expected).first { $0.0.sequence != $0.1 }
+  if let (event, sequence) = wrong {
+    Issue.record(
+      "\(event.sequence.map(String.init) ?? event.type) stands where \(sequence) should",
+      sourceLocation: sourceLocation)
+  } else if events.count != expected.count {
+    Issue.record(
+      "\(events.count) events where \(expected.count) should be; the last is \(events.last?.data ?? "none")",
+      sourceLocation: sourceLocation)
   }
 }
 
