@@ -37,6 +37,7 @@ public enum Dockrion {
     for warning in dockfile.warnings { logger.warning("\(warning)") }
     let all = BuiltinAgents.all.merging(agents) { _, own in own }
     let server = try Server(dockfile, all, logger)
+    server.warmUp()
     let place = try server.listen()
     for line in StartLines.lines(dockfile, place, example: try server.exampleBody()) { announce(line) }
     server.run(signals: true)

@@ -42,6 +42,7 @@ final class Server {
   private var subscriptions = 0
   private var phase = Phase.serving
   private var graceEnds: Int64?
+  private var warmUpEnds: Int64?
   private var ids = RandomIDs()
   private var overflowLoggedAt: Int64 = 0
   private var lastNow = Clock.monotonicNanoseconds()
@@ -108,6 +109,14 @@ final class Server {
     return "http://\(host.contains(":") ? "[\(host)]" : host):\(port)"
   }
 
+  /// Turns the loop until runs can be taken, or it is known that they cannot, for a second at most.
+  func warmUp() {
+    let end = Clock.monotonicNanoseconds() + 1_000_000_000
+    warmUpEnds = end
+    while backend.isStarting, Clock.monotonicNanoseconds() < end { tick() }
+    warmUpEnds = nil
+  }
+
   /// Serves until a signal asks it to stop; returns when everything has ended or the grace is over.
   func run(signals: Bool) {
     signal(SIGPIPE, SIG_IGN)
@@ -138,7 +147,7 @@ final class Server {
   }
 
   private var nextDeadline: Int64? {
-    [deadlines.earliest, graceEnds, listener.acceptsAgainAt].compactMap { $0 }.min()
+    [deadlines.earliest, graceEnds, warmUpEnds, listener.acceptsAgainAt].compactMap { $0 }.min()
   }
 
   // MARK: Stopping

@@ -101,7 +101,13 @@ extension DockfileReader {
   }
 
   private func redisURL(in section: ConfigSection, isUsed: Bool) -> RedisURL? {
-    guard let node = section.given("url") else { return isUsed ? .local : nil }
+    guard let node = section.given("url") else {
+      if isUsed {
+        section.error(
+          "url", "missing; with backend redis it says where Redis is, such as redis://localhost:6379")
+      }
+      return nil
+    }
     guard let text = node.text, !text.contains(where: { $0.isWhitespace || $0.isNewline }) else {
       section.error(
         "url", "not a Redis URL; redis://[user:password@]host[:port][/db] or unix:///path is needed")

@@ -28,6 +28,11 @@ public struct RedisURL: Sendable, Equatable, CustomStringConvertible {
         description:
           "rediss:// needs TLS, which this server does not speak to Redis; use redis:// through a tunnel")
     }
+    // Foundation takes a lone % for itself.
+    let escapes = text.split(separator: "%", omittingEmptySubsequences: false).dropFirst()
+    guard escapes.allSatisfy({ $0.prefix(2).count == 2 && $0.prefix(2).allSatisfy(\.isHexDigit) }) else {
+      throw Problem(description: "a % without two hexadecimal digits; write %25 for the sign itself")
+    }
     guard ["redis", "unix"].contains(scheme), let parts = URLComponents(string: text) else {
       throw Problem(
         description: "not a Redis URL; redis://[user:password@]host[:port][/db] or unix:///path is needed")

@@ -24,19 +24,20 @@ final class RedisAdmission: DeadlineTarget {
 
   // MARK: The key
 
-  private var claimed: String { "\(run.id) \(request.key?.body ?? "") \(run.createdAt)" }
-
   private func claim(replacing old: String) {
     guard let key = request.key else { return create() }
     backend.connection(for: run.id).run(
       .claim, keys: [backend.keys.idempotency(key.text)], count: 3,
       arguments: { command in
-        command.add(claimed)
+        command.add(backend.claim(of: run))
         command.add("\(backend.lifetimeSeconds)")
         command.add(old)
       },
       { [self] reply in
-        if let problem = reply.problem { return then(.failure(.unavailable(problem))) }
+        if let problem = reply.problem {
+          backend.abandon(run)
+          return then(.failure(.unavailable(problem)))
+        }
         if let held = reply.text { repeated(held, key) } else { create() }
       })
   }
@@ -67,28 +68,22 @@ final class RedisAdmission: DeadlineTarget {
 
   private func create() {
     do throws(ErrorReply) { try request.checkRoom() } catch {
-      release()
+      backend.releaseKey(of: run)
       return then(.failure(error))
     }
+    backend.expect(run)
     backend.createRecord(of: run) { [self] reply in
       if let problem = reply.problem {
-        release()
+        backend.abandon(run)
         return then(.failure(.unavailable(problem)))
       }
       guard reply.int == 1 else {
-        release()
+        backend.releaseKey(of: run)
         backend.notOwned(run.id)
         return then(.failure(.runExists(run.id)))
       }
       backend.adopt(run)
       then(.success(.new(run)))
     }
-  }
-
-  private func release() {
-    guard let key = request.key else { return }
-    backend.connection(for: run.id).run(
-      .release, keys: [backend.keys.idempotency(key.text)], count: 1, arguments: { $0.add(claimed) }, { _ in }
-    )
   }
 }

@@ -25,6 +25,9 @@ final class RedisBackend: RunBackend, RunKeeper {
   private let listener: RedisConnection
   private var lease: RedisLease!
   private var saidAway = false
+  // Runs whose records are being made, and those that were given up without knowing whether they were.
+  private var admitting: Set<String> = []
+  private var abandoned: [(run: Run, until: Int64)] = []
 
   init(
     _ settings: Dockfile.Redis, _ server: Server, _ loop: EventLoop, _ deadlines: DeadlineQueues,
@@ -78,7 +81,10 @@ final class RedisBackend: RunBackend, RunKeeper {
     return lease.isHeld ? nil : "this server has not joined the others in Redis yet"
   }
 
+  var isStarting: Bool { outage != nil && !saidAway }
+
   private func ready(_ connection: RedisConnection) {
+    forgetAbandoned()
     lease.connected()
     // What was under way when the connection was lost may have been carried out or not.
     for run in Array(owned.values) where self.connection(for: run.id) === connection { run.journal?.probe() }
@@ -99,6 +105,11 @@ final class RedisBackend: RunBackend, RunKeeper {
 
   private func lost(_ reason: String) {
     reconnects += 1
+    // Local subscribers go on while Redis is away.
+    for run in Array(owned.values) where run.feed.shownThrough != nil && !connection(for: run.id).isReady {
+      run.feed.shownThrough = nil
+      run.feed.flush()
+    }
     guard !saidAway else { return }
     saidAway = true
     logger.error("Redis at \(settings.url) is away: \(reason); trying again")
@@ -128,12 +139,6 @@ final class RedisBackend: RunBackend, RunKeeper {
   /// Seconds that the keys of a run that has not ended live: every instance may be lost.
   var lifetimeSeconds: Int { server.dockfile.streaming.maxRunSeconds + retentionSeconds }
 
-  func startFields(_ run: Run) -> RedisRecord.Fields {
-    RedisRecord.started(at: run.startedAt ?? Clock.wallNanoseconds())
-  }
-
-  func endFields(_ record: RunRecord) -> RedisRecord.Fields { RedisRecord.ended(record) }
-
   /// Writes a run's record; false in the answer when there is one already.
   func createRecord(of run: Run, _ then: @escaping (RedisReply) -> Void) {
     let connection = connection(for: run.id)
@@ -154,6 +159,7 @@ final class RedisBackend: RunBackend, RunKeeper {
 
   /// Takes back what was listed for a run whose record could not be made.
   func notOwned(_ id: String) {
+    admitting.remove(id)
     guard owned[id] == nil else { return }
     connection(for: id).send(RedisCommand("SREM", keys.owned(instance), id)) { _ in }
   }
@@ -206,15 +212,24 @@ final class RedisBackend: RunBackend, RunKeeper {
     for run in Array(owned.values) { run.journal?.probe() }
   }
 
+  /// This process was stopped for so long that its runs may have been given up: until Redis says that they are still
+  /// ours, nothing more of them is shown.
+  func doubt() {
+    for run in owned.values where !run.feed.isFinal && connection(for: run.id).isReady {
+      run.feed.shownThrough = run.feed.lastSequence
+    }
+  }
+
   /// What is done again and again: retries, and a look at what may have been missed.
   func lookAfter(followed: Bool) {
+    if followed { forgetAbandoned() }
     for run in Array(owned.values) { run.journal?.pump() }
     if followed { for follower in Array(followers.values) { follower.check() } }
   }
 
   func askedToCancel(_ cancel: RedisCancel) {
     guard let run = owned[cancel.id] else { return }
-    _ = run.cancelByClient(reason: cancel.reason)
+    _ = run.cancelByClient(reason: cancel.reason, token: cancel.token)
   }
 
   // MARK: RunBackend
@@ -231,8 +246,51 @@ final class RedisBackend: RunBackend, RunKeeper {
     return run
   }
 
+  /// A run whose record is about to be made.
+  func expect(_ run: Run) { admitting.insert(run.id) }
+
+  /// Nobody knows whether the record of a run was made, and its client has been told that it was not: it is deleted
+  /// when Redis is back, and again while the lost command may still arrive.
+  func abandon(_ run: Run) {
+    admitting.remove(run.id)
+    abandoned.append((run, Clock.monotonicNanoseconds() + 60_000_000_000))
+  }
+
+  private func forgetAbandoned() {
+    let now = Clock.monotonicNanoseconds()
+    abandoned.removeAll { $0.until < now }
+    for (run, _) in abandoned {
+      let connection = connection(for: run.id)
+      guard connection.isReady else { continue }
+      connection.run(
+        .forget, keys: [keys.run(run.id).record], count: 2,
+        arguments: { command in
+          command.add(instance)
+          command.add("\(run.createdAt)")
+        }, { _ in })
+      releaseKey(of: run)
+      if owned[run.id] == nil { notOwned(run.id) }
+    }
+  }
+
+  /// What an idempotency key is taken with.
+  func claim(of run: Run) -> String { "\(run.id) \(run.idempotencyKey?.body ?? "") \(run.createdAt)" }
+
+  /// Lets go of the idempotency key of a run that was not made.
+  func releaseKey(of run: Run) {
+    guard let key = run.idempotencyKey else { return }
+    connection(for: run.id).run(
+      .release, keys: [keys.idempotency(key.text)], count: 1, arguments: { $0.add(claim(of: run)) }, { _ in })
+  }
+
+  /// Whether a run that Redis says is ours is known here.
+  func knows(_ id: String) -> Bool {
+    owned[id] != nil || admitting.contains(id) || abandoned.contains { $0.run.id == id }
+  }
+
   /// The record of a run has been made: it is ours.
   func adopt(_ run: Run) {
+    admitting.remove(run.id)
     followers[run.id].map(forget)
     owned[run.id] = run
     run.journal = RunJournal(run, self)
@@ -262,7 +320,9 @@ final class RedisBackend: RunBackend, RunKeeper {
   }
 
   func cancel(_ id: String, reason: String?, _ then: @escaping (Result<CancelOutcome, ErrorReply>) -> Void) {
-    guard let run = owned[id] else { return RedisCancel(id: id, reason: reason).send(self, deadlines, then) }
+    guard let run = owned[id] else {
+      return RedisCancel(id: id, token: server.makeID(), reason: reason).send(self, deadlines, then)
+    }
     let isAccepted = run.cancelByClient(reason: reason)
     if isAccepted, !connection(for: id).isReady, !run.feed.isFinal {
       return then(.failure(.unavailable("the agent was told to stop; its end is stored when Redis is back")))

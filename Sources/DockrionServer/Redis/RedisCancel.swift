@@ -1,23 +1,27 @@
 import DockrionCore
 
-/// The wish to cancel a run that another instance executes: `RUN_ID` or `RUN_ID REASON`, to its owner.
+/// The wish to cancel a run that another instance executes: `RUN_ID TOKEN` or `RUN_ID TOKEN REASON`, to its owner.
 struct RedisCancel {
   let id: String
+  /// Stands in the record of a run that this wish has ended: of many wishes one comes true.
+  let token: String
   let reason: String?
 
-  init(id: String, reason: String?) {
+  init(id: String, token: String, reason: String?) {
     self.id = id
+    self.token = token
     self.reason = reason
   }
 
   init(message: [UInt8]) {
     let text = String(decoding: message, as: UTF8.self)
-    let parts = text.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
-    id = String(parts[0])
-    reason = parts.count > 1 ? String(parts[1]) : nil
+    let parts = text.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
+    id = parts[0]
+    token = parts.count > 1 ? parts[1] : ""
+    reason = parts.count > 2 ? parts[2] : nil
   }
 
-  var message: String { reason.map { "\(id) \($0)" } ?? id }
+  var message: String { "\(id) \(token)" + (reason.map { " \($0)" } ?? "") }
 
   /// Leaves the wish in Redis, tells the owner, and waits for the run's end.
   func send(
@@ -37,7 +41,7 @@ struct RedisCancel {
         RedisCommand("EXPIRE", backend.keys.cancels(owner), "\(backend.lifetimeSeconds)")
       ) { _ in }
       connection.send(RedisCommand("PUBLISH", backend.keys.inbox(owner), message)) { _ in }
-      CancelWatch(id, backend, deadlines, then).look()
+      CancelWatch(self, backend, deadlines, then).look()
     }
   }
 }
@@ -46,17 +50,17 @@ struct RedisCancel {
 private final class CancelWatch: DeadlineTarget {
   private static let intervalNanoseconds: Int64 = 5_000_000
 
-  private let id: String
+  private let wish: RedisCancel
   private unowned let backend: RedisBackend
   private let deadlines: DeadlineQueues
   private let then: (Result<CancelOutcome, ErrorReply>) -> Void
   private let givesUpAt: Int64
 
   init(
-    _ id: String, _ backend: RedisBackend, _ deadlines: DeadlineQueues,
+    _ wish: RedisCancel, _ backend: RedisBackend, _ deadlines: DeadlineQueues,
     _ then: @escaping (Result<CancelOutcome, ErrorReply>) -> Void
   ) {
-    self.id = id
+    self.wish = wish
     self.backend = backend
     self.deadlines = deadlines
     self.then = then
@@ -67,14 +71,16 @@ private final class CancelWatch: DeadlineTarget {
   func deadlinePassed(_ tag: UInt8) { look() }
 
   func look() {
-    backend.connection(for: id).send(RedisCommand("HGET", backend.keys.run(id).record, "status")) {
-      [self] reply in
+    let command = RedisCommand("HMGET", backend.keys.run(wish.id).record, "status", "cancelled_by")
+    backend.connection(for: wish.id).send(command) { [self] reply in
       if let problem = reply.problem { return then(.failure(.unavailable(problem))) }
-      guard let word = reply.text, let status = RunStatus(rawValue: word) else {
+      guard let parts = reply.array, let word = parts.first?.text, let status = RunStatus(rawValue: word)
+      else {
         return then(.success(.unknown))
       }
-      if status == .cancelled { return then(.success(.cancelled)) }
-      if status.isFinal { return then(.success(.finished(status))) }
+      if status.isFinal {
+        return then(.success(parts.last?.text == wish.token ? .cancelled : .finished(status)))
+      }
       let now = Clock.monotonicNanoseconds()
       guard now < givesUpAt else {
         return then(.failure(.unavailable("the run's server has not answered; it is asked again")))

@@ -10,6 +10,7 @@ final class RedisLease: DeadlineTarget {
   private let deadlines: DeadlineQueues
   private let leaseNanoseconds: Int64
   private var renewedAt: Int64 = 0
+  private var lookedAt = Clock.monotonicNanoseconds()
   private var isAsking = false
   private var mayJudgeAt = Int64.max
   private var isReleased = false
@@ -33,6 +34,12 @@ final class RedisLease: DeadlineTarget {
     guard !isReleased else { return }
     setDeadline()
     let now = Clock.monotonicNanoseconds()
+    // A stopped process does not look; others may have given it up meanwhile.
+    if now - lookedAt > lifetimeMilliseconds * 1_000_000 / 2 {
+      backend.doubt()
+      backend.probeAll()
+    }
+    lookedAt = now
     let isDue = now - renewedAt >= leaseNanoseconds * 8 / 30
     if isDue { renew() }
     backend.lookAfter(followed: isDue)
@@ -66,6 +73,7 @@ final class RedisLease: DeadlineTarget {
       took(reply, began)
     }
     takeRequests(connection)
+    endUnknownRuns(connection)
   }
 
   private func took(_ reply: RedisReply, _ began: Int64) {
@@ -121,6 +129,17 @@ final class RedisLease: DeadlineTarget {
     }
   }
 
+  /// Ends runs that Redis says are ours and that nobody knows here: a command that came through after its connection
+  /// had been given up.
+  private func endUnknownRuns(_ connection: RedisConnection) {
+    let set = backend.keys.owned(backend.instance)
+    connection.send(RedisCommand("SMEMBERS", set)) { [unowned self] reply in
+      for id in (reply.array ?? []).compactMap(\.text) where !backend.knows(id) {
+        end(id, of: backend.instance, in: set)
+      }
+    }
+  }
+
   private func end(_ id: String, of instance: String, in set: String) {
     let keys = backend.keys.run(id)
     let error = AgentError(code: "WORKER_LOST", message: "the server that executed this run is lost")
@@ -146,7 +165,13 @@ final class RedisLease: DeadlineTarget {
       },
       { [unowned self] reply in
         guard reply.problem == nil else { return }
-        if reply.int == 1 { backend.logger.warning("run \(id) failed: its server \(instance) is lost") }
+        if let key = reply.text {
+          backend.logger.warning("run \(id) failed: its server \(instance) is lost")
+          if !key.isEmpty {
+            let name = backend.keys.idempotency(key)
+            connection.send(RedisCommand("EXPIRE", name, "\(backend.retentionSeconds)")) { _ in }
+          }
+        }
         connection.send(RedisCommand("SREM", set, id)) { _ in }
       })
   }

@@ -24,8 +24,9 @@ enum RedisRecord {
     [("status", Array(RunStatus.running.rawValue.utf8)), ("started_at", decimal(moment))]
   }
 
-  static func ended(_ record: RunRecord) -> Fields {
+  static func ended(_ record: RunRecord, cancelledBy token: String?) -> Fields {
     var fields: Fields = [("status", Array(record.status.rawValue.utf8))]
+    if let token { fields.append(("cancelled_by", Array(token.utf8))) }
     if let moment = record.startedAt { fields.append(("started_at", decimal(moment))) }
     if let moment = record.completedAt { fields.append(("completed_at", decimal(moment))) }
     if let output = record.output { fields.append(("output", output)) }

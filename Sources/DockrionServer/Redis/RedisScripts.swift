@@ -1,7 +1,7 @@
 /// The Lua scripts that Redis carries out, each as one step. Those that change a run touch the keys of that run
 /// alone, which share a hash tag; `docs/redis-schema.md` describes the keys.
 enum RedisScript: CaseIterable {
-  case create, append, cancel, reap, claim, release
+  case create, append, cancel, reap, forget, claim, release
 
   var text: String {
     switch self {
@@ -9,6 +9,7 @@ enum RedisScript: CaseIterable {
     case .append: Self.appendText
     case .cancel: Self.cancelText
     case .reap: Self.reapText
+    case .forget: Self.forgetText
     case .claim: Self.claimText
     case .release: Self.releaseText
     }
@@ -55,22 +56,23 @@ enum RedisScript: CaseIterable {
       return {'ok'}
       """
 
-  /// Asks a run's owner to cancel it. KEYS: run. ARGV: the request, to be read by the owner.
+  /// Asks a run's owner to cancel it, unless somebody has. KEYS: run. ARGV: the request, to be read by the owner.
   /// Answers `{status, owner}`, or nothing when there is no such run.
   private static let cancelText =
     isFinal + """
       local run = redis.call('HMGET', KEYS[1], 'status', 'owner')
       if not run[1] then return false end
-      if not final(run[1]) then redis.call('HSET', KEYS[1], 'cancel', ARGV[1]) end
+      if not final(run[1]) then redis.call('HSETNX', KEYS[1], 'cancel', ARGV[1]) end
       return run
       """
 
   /// Ends a run whose owner is lost. KEYS: run, events, channel. ARGV: owner, the terminal event before and behind
-  /// its sequence, seconds to live, then the record's fields and values. Answers 1 when the run was ended here.
+  /// its sequence, seconds to live, then the record's fields and values. Answers the run's idempotency key, or an
+  /// empty text, when the run was ended here, else nothing.
   private static let reapText =
     isFinal + """
       local run = redis.call('HMGET', KEYS[1], 'owner', 'status', 'seq')
-      if not run[3] or run[1] ~= ARGV[1] or final(run[2]) then return 0 end
+      if not run[3] or run[1] ~= ARGV[1] or final(run[2]) then return false end
       local last = string.format('%.0f', run[3] + 1)
       local event = 'id: ' .. last .. '\\n' .. ARGV[2] .. last .. ARGV[3]
       redis.call('XADD', KEYS[2], last .. '-0', 'e', event)
@@ -78,8 +80,15 @@ enum RedisScript: CaseIterable {
       redis.call('EXPIRE', KEYS[1], ARGV[4])
       redis.call('EXPIRE', KEYS[2], ARGV[4])
       redis.call('PUBLISH', KEYS[3], event)
-      return 1
+      return redis.call('HGET', KEYS[1], 'idempotency_key') or ''
       """
+
+  /// Deletes the record of a run that nobody was told of. KEYS: run. ARGV: owner, the moment it was made.
+  private static let forgetText = """
+    local run = redis.call('HMGET', KEYS[1], 'owner', 'created_at')
+    if run[1] == ARGV[1] and run[2] == ARGV[2] then redis.call('DEL', KEYS[1]) end
+    return run
+    """
 
   /// Takes a key for one value. KEYS: key. ARGV: value, seconds to live, a value that may be replaced.
   /// Answers nothing when the key now has the value, else the value it has.

@@ -53,7 +53,9 @@ final class RunJournal {
     let through = max(next - 1, cursor.stored)
     let endsHere = run.hasEnded && through == run.log.lastSequence
     let fields =
-      endsHere ? backend.endFields(run.finalRecord) : cursor.stored == 0 ? backend.startFields(run) : []
+      endsHere
+      ? RedisRecord.ended(run.finalRecord, cancelledBy: run.cancelledBy)
+      : cursor.stored == 0 ? RedisRecord.started(at: run.startedAt ?? Clock.wallNanoseconds()) : []
     let lifetime = endsHere ? backend.retentionSeconds : cursor.stored == 0 ? backend.lifetimeSeconds : nil
     let previous = cursor.stored
     cursor.begin(through: through, end: endsHere ? run.finalRecord.status.rawValue : nil)
@@ -85,9 +87,12 @@ final class RunJournal {
       answer = Self.answer(reply)
       if answer == .done { hasFailed = false }
     }
+    if answer != .lost { run.feed.shownThrough = nil }
     let end = run.hasEnded ? run.finalRecord.status.rawValue : nil
     switch cursor.answered(answer, last: run.log.lastSequence, end: end) {
-    case .goOn: pump()
+    case .goOn:
+      run.feed.flush()
+      pump()
     case .settled:
       backend.settled(run)
       run.becomeFinal()

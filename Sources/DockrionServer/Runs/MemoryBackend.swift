@@ -16,6 +16,7 @@ final class MemoryBackend: RunBackend, RunKeeper {
   init(_ server: Server) { self.server = server }
 
   var outage: String? { nil }
+  var isStarting: Bool { false }
   var hasUnstored: Bool { false }
   var keepSeconds: Int { server.dockfile.streaming.retentionSeconds }
 

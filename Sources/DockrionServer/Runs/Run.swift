@@ -30,6 +30,7 @@ final class Run: EventSink, DeadlineTarget {
   /// Writes the run to Redis; nil where memory is all there is.
   var journal: RunJournal?
   private(set) var startedAt: Int64?
+  private(set) var cancelledBy: String?
   private unowned let server: Server
   private unowned let keeper: any RunKeeper
   private let encoder: EventEncoder
@@ -99,9 +100,12 @@ final class Run: EventSink, DeadlineTarget {
   }
 
   /// Cancels the run; false when it had ended already.
-  func cancelByClient(reason: String?) -> Bool {
+  ///
+  /// - Parameter token: names the wish, where it came from another instance.
+  func cancelByClient(reason: String?, token: String? = nil) -> Bool {
     drainFirst()
     guard machine.cancel() == .finish else { return false }
+    cancelledBy = token
     finish(encoder.cancelledRecord(reason: reason))
     flush()
     return true

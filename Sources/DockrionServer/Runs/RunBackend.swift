@@ -6,6 +6,8 @@ import DockrionCore
 protocol RunBackend: AnyObject {
   /// Why no run can be taken now; nil when all is well.
   var outage: String? { get }
+  /// True while nobody knows yet whether runs can be taken.
+  var isStarting: Bool { get }
   /// Bytes that the runs in this process count for.
   var bytes: Int { get }
   /// True while something has still to be written elsewhere.

@@ -11,6 +11,8 @@ final class RunFeed {
   var withholdsLast = false
   /// True once events that subscribers may have had were taken back, since Redis did not get them.
   private(set) var isRewound = false
+  /// While it is not known whether the run is still ours: what was shown until then, and nothing behind it is.
+  var shownThrough: Int?
   /// Told when the last subscriber has left.
   var onEmpty: () -> Void = {}
 
@@ -20,7 +22,10 @@ final class RunFeed {
   }
 
   /// The sequence of the newest event that may be read; 0 before the first.
-  var lastSequence: Int { withholdsLast ? log.lastSequence - 1 : log.lastSequence }
+  var lastSequence: Int {
+    let last = withholdsLast ? log.lastSequence - 1 : log.lastSequence
+    return shownThrough.map { min($0, last) } ?? last
+  }
 
   /// Sends every subscriber what it lacks.
   func flush() {
@@ -36,12 +41,14 @@ final class RunFeed {
   /// Says that the newest event is the terminal one and may be read.
   func finish() {
     withholdsLast = false
+    shownThrough = nil
     isFinal = true
   }
 
   /// Takes back what is not stored: the events behind `sequence`.
   func rewind(to sequence: Int) {
     withholdsLast = false
+    shownThrough = nil
     isRewound = true
     log.truncate(after: sequence)
   }

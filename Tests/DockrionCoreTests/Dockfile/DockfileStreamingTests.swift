@@ -61,14 +61,16 @@ import Testing
 
   @Test func theBackendIsMemoryOrRedis() throws {
     #expect(try readSection("streaming: {backend: memory}").streaming.redis == nil)
-    #expect(try readSection("streaming: {backend: redis}").streaming.redis == .init(url: .local))
+    #expect(
+      sectionErrors("streaming: {backend: redis}").first?.contains("streaming.redis.url: missing") == true)
     #expect(
       sectionErrors("streaming: {backend: kafka}")
         == ["D:2:22: streaming.backend: \"kafka\" is no backend; use memory or redis"])
   }
 
   @Test(arguments: [
-    "http://:secret@localhost", "rediss://:secret@localhost", "redis://:secret@", "redis://a:secret@h:0",
+    "http://:secret@localhost", "rediss://:secret@localhost", "redis://:secret@", "redis://:secret%zz@h",
+    "redis://a:secret@h:0",
     "redis://a:secret@h:99999", "redis://:secret@h/x", "redis://:secret@h?timeout=5", "unix://:secret@host/x",
     "unix:", "redis://:se cret@h",
   ])
