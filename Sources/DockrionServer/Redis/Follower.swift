@@ -17,6 +17,7 @@ final class Follower: DeadlineTarget {
   private var isSubscribed = false
   private var waiting: [(Found) -> Void] = []
   private var heardWhileLoading: [[UInt8]] = []
+  private var missingSince: Int64?
   private var idle: DeadlineQueues.Token?
   private var countedBytes = 0
 
@@ -58,15 +59,31 @@ final class Follower: DeadlineTarget {
     backend.subscribe(keys.channel)
   }
 
+  /// The connection that carries this run's commands is back.
+  func commandsAreBack() {
+    if phase == .idle, !feed.isFinal, !feed.subscribers.isEmpty { look() }
+  }
+
   /// Looks whether something was missed, or the run has vanished.
   func check() {
     guard phase == .live, !feed.isFinal else { return }
     backend.connection(for: feed.id).send(RedisCommand("HGET", keys.record, "seq")) { [weak self] reply in
       guard let self, self.phase == .live else { return }
       if reply.problem != nil { return }
-      guard let last = reply.int else { return self.vanish() }
+      guard let last = reply.int else { return self.missed() }
+      self.missingSince = nil
       if last > self.feed.log.lastSequence { self.load() }
     }
+  }
+
+  /// The record is gone. Where the run's server lives, it makes a new one.
+  private func missed() {
+    let now = Clock.monotonicNanoseconds()
+    guard let since = missingSince else {
+      missingSince = now
+      return
+    }
+    if now - since > Int64(backend.settings.leaseSeconds) * 1_000_000_000 { vanish() }
   }
 
   // MARK: Loading

@@ -88,11 +88,16 @@ final class RedisBackend: RunBackend, RunKeeper {
     lease.connected()
     // What was under way when the connection was lost may have been carried out or not.
     for run in Array(owned.values) where self.connection(for: run.id) === connection { run.journal?.probe() }
+    for follower in Array(followers.values) where self.connection(for: follower.feed.id) === connection {
+      follower.commandsAreBack()
+    }
     sayWhenBack()
   }
 
   private func listening() {
     listener.subscribe(keys.inbox(instance))
+    // Notices may have gone unheard.
+    lease.takeRequests()
     for follower in Array(followers.values) { follower.subscribeAgain() }
     sayWhenBack()
   }
@@ -209,7 +214,7 @@ final class RedisBackend: RunBackend, RunKeeper {
 
   /// Asks for every run of this instance whether it is still ours.
   func probeAll() {
-    for run in Array(owned.values) { run.journal?.probe() }
+    for run in Array(owned.values) where run.journal?.isSettled == false { run.journal?.probe() }
   }
 
   /// This process was stopped for so long that its runs may have been given up: until Redis says that they are still
@@ -235,15 +240,25 @@ final class RedisBackend: RunBackend, RunKeeper {
   // MARK: RunBackend
 
   func admit(_ request: RunRequest, _ then: @escaping (Result<RunAdmission, ErrorReply>) -> Void) {
-    if let outage { return then(.failure(.unavailable(outage))) }
+    // One lost connection is no reason to refuse runs that others carry.
+    if anyConnection == nil || !lease.isHeld, let outage { return then(.failure(.unavailable(outage))) }
     RedisAdmission(request, self, then).begin()
   }
 
   /// A run that is to execute here, before it has a record.
   func makeRun(_ request: RunRequest) -> Run {
-    let run = Run(id: request.id ?? server.makeID(), server, self)
+    let run = Run(id: request.id ?? makeID(), server, self)
     run.idempotencyKey = request.key
     return run
+  }
+
+  /// An id, where possible of a run whose connection is there.
+  private func makeID() -> String {
+    for _ in 0..<16 {
+      let id = server.makeID()
+      if connection(for: id).isReady { return id }
+    }
+    return server.makeID()
   }
 
   /// A run whose record is about to be made.

@@ -197,14 +197,15 @@ final class RedisConnection: DeadlineTarget {
   private func transmit(_ command: RedisCommand, _ then: @escaping (RedisReply) -> Void) {
     guard let context else { return then(.disconnected) }
     let pending = Unmanaged.passRetained(Pending(self, then))
-    let bytes = command.bytes
-    let status = redisAsyncFormattedCommand(
-      context,
-      { _, reply, pending in
-        let pending = Unmanaged<Pending>.fromOpaque(pending!).takeRetainedValue()
-        let reply = reply.map { RedisReply(UnsafePointer($0.assumingMemoryBound(to: redisReply.self))) }
-        pending.connection.took(reply ?? .disconnected, pending.then)
-      }, pending.toOpaque(), bytes.bindMemory(to: CChar.self).baseAddress, bytes.count)
+    let status = command.withBytes { start, count in
+      redisAsyncFormattedCommand(
+        context,
+        { _, reply, pending in
+          let pending = Unmanaged<Pending>.fromOpaque(pending!).takeRetainedValue()
+          let reply = reply.map { RedisReply(UnsafePointer($0.assumingMemoryBound(to: redisReply.self))) }
+          pending.connection.took(reply ?? .disconnected, pending.then)
+        }, pending.toOpaque(), start, count)
+    }
     guard status == REDIS_OK else {
       pending.release()
       return then(.disconnected)
@@ -232,15 +233,16 @@ final class RedisConnection: DeadlineTarget {
 
   private func sendForChannel(_ word: String, _ channel: String) {
     guard state == .ready, let context else { return }
-    let command = RedisCommand(word, channel)
-    let bytes = command.bytes
-    _ = redisAsyncFormattedCommand(
-      context,
-      { context, reply, _ in
-        guard let me = context?.pointee.data, let reply else { return }
-        let pointer = UnsafePointer(reply.assumingMemoryBound(to: redisReply.self))
-        Unmanaged<RedisConnection>.fromOpaque(me).takeUnretainedValue().heard(RedisReply(pointer))
-      }, nil, bytes.bindMemory(to: CChar.self).baseAddress, bytes.count)
+    // It fails for a connection that is going down, and then `onReady` comes again.
+    _ = RedisCommand(word, channel).withBytes { start, count in
+      redisAsyncFormattedCommand(
+        context,
+        { context, reply, _ in
+          guard let me = context?.pointee.data, let reply else { return }
+          let pointer = UnsafePointer(reply.assumingMemoryBound(to: redisReply.self))
+          Unmanaged<RedisConnection>.fromOpaque(me).takeUnretainedValue().heard(RedisReply(pointer))
+        }, nil, start, count)
+    }
   }
 
   private func heard(_ reply: RedisReply) {

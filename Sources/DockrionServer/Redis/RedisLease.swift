@@ -72,7 +72,7 @@ final class RedisLease: DeadlineTarget {
       }
       took(reply, began)
     }
-    takeRequests(connection)
+    takeRequests()
     endUnknownRuns(connection)
   }
 
@@ -83,7 +83,8 @@ final class RedisLease: DeadlineTarget {
   }
 
   /// Requests to cancel whose notice was lost.
-  private func takeRequests(_ connection: RedisConnection) {
+  func takeRequests() {
+    guard let connection = backend.anyConnection else { return }
     let key = backend.keys.cancels(backend.instance)
     connection.send(RedisCommand("SMEMBERS", key)) { [unowned self] reply in
       for id in (reply.array ?? []).compactMap(\.text) {

@@ -93,6 +93,13 @@ final class RedisCommand {
     writer.append("\r\n")
   }
 
-  /// The command's bytes, valid as long as it is and nothing is added.
-  var bytes: UnsafeRawBufferPointer { writer.bytes }
+  /// Hands out the command's bytes.
+  func withBytes(_ body: (_ start: UnsafePointer<CChar>?, _ count: Int) -> Int32) -> Int32 {
+    // hiredis looks for the next word behind the last one: it needs the zero of a C string.
+    writer.append(0)
+    defer { writer.truncate(to: writer.count - 1) }
+    return withExtendedLifetime(self) {
+      body(writer.bytes.bindMemory(to: CChar.self).baseAddress, writer.count - 1)
+    }
+  }
 }

@@ -87,10 +87,11 @@ final class RunJournal {
       answer = Self.answer(reply)
       if answer == .done { hasFailed = false }
     }
-    if answer != .lost { run.feed.shownThrough = nil }
     let end = run.hasEnded ? run.finalRecord.status.rawValue : nil
     switch cursor.answered(answer, last: run.log.lastSequence, end: end) {
     case .goOn:
+      // It is still ours.
+      run.feed.shownThrough = nil
       run.feed.flush()
       pump()
     case .settled:

@@ -53,10 +53,15 @@ final class RunFeed {
     log.truncate(after: sequence)
   }
 
-  /// The run is not kept any more: ends what is left of its subscriptions.
+  /// The run is not kept any more: its subscribers are told so, since every stream has an end.
   func vanish() {
-    isFinal = true
-    for subscriber in subscribers { subscriber.runVanished() }
+    guard !isFinal else { return }
+    withholdsLast = false
+    shownThrough = nil
+    let failure = AgentError(code: "BACKEND_UNAVAILABLE", message: "Redis does not have this run any more")
+    log.append(EventEncoder(identity: .run(id)).failureRecord(failure, ended: false))
+    finish()
+    flush()
   }
 
   func add(_ subscriber: Subscriber) { subscribers.append(subscriber) }

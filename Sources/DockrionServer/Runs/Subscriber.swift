@@ -109,7 +109,4 @@ final class Subscriber: DeadlineTarget {
     timeout = nil
     feed.remove(self)
   }
-
-  /// The run is not kept any more, and nothing is left to say.
-  func runVanished() { end(.gone) }
 }

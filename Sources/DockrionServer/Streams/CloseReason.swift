@@ -10,8 +10,6 @@ enum CloseReason: String, CaseIterable {
   case stalled
   /// More bytes waited on all connections together than `runtime.max_buffered_bytes`, and most of them here.
   case overflow
-  /// The run is not kept any more.
-  case gone
   /// The server stopped.
   case shutdown
 }
