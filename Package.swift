@@ -41,9 +41,11 @@ let package = Package(
     .executableTarget(
       name: "DockrionCLI",
       dependencies: [
-        "DockrionServer",
+        "DockrionCore", "DockrionServer",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "Yams", package: "Yams"),
       ],
       swiftSettings: strict),
     .executableTarget(
@@ -54,5 +56,8 @@ let package = Package(
       name: "DockrionServerTests",
       dependencies: ["DockrionServer", "DockrionCLI", "SupportBotExample"],
       swiftSettings: strict),
+    .testTarget(
+      name: "DockrionCLITests", dependencies: ["DockrionCLI", "DockrionCore"],
+      resources: [.copy("Golden")], swiftSettings: strict),
   ]
 )

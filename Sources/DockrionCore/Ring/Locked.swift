@@ -6,11 +6,11 @@ import Glibc
 /// protects as races. With this one the sanitizer checks everything that crosses threads.
 ///
 /// `@unchecked Sendable`: the value is reached inside `withLock` alone.
-final class Locked<Value>: @unchecked Sendable {
+package final class Locked<Value>: @unchecked Sendable {
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private var value: Value
 
-  init(_ value: sending Value) {
+  package init(_ value: sending Value) {
     self.value = value
     pthread_mutex_init(mutex, nil)
   }
@@ -21,7 +21,7 @@ final class Locked<Value>: @unchecked Sendable {
   }
 
   @inline(__always)
-  func withLock<Result: Sendable>(_ body: (inout Value) throws -> Result) rethrows -> Result {
+  package func withLock<Result: Sendable>(_ body: (inout Value) throws -> Result) rethrows -> Result {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
     return try body(&value)
