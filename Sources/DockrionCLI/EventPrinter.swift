@@ -23,6 +23,8 @@ final class EventPrinter {
     case .jsonl: write(event.data.replacing("\n", with: " ") + "\n")
     case .sse: write(Self.wire(event))
     case .text:
+      // They belong to the connection and say nothing about the run.
+      if event.type == "heartbeat" || event.type == "timeout" { return }
       let fields = (try? JSONObject(parsing: event.data)) ?? [:]
       terminal.isInteractive ? show(event, fields) : write(Self.line(event, fields) + "\n")
     }
@@ -102,21 +104,24 @@ final class EventPrinter {
     case "checkpoint": parts = [text("name"), json(fields["data"])]
     case "token": parts = [json(fields["content"]), text("finish_reason").map { "(\($0))" }]
     case "step": parts = [text("node_name"), fields["duration_ms"]?.double.map { "\($0) ms" }]
-    case "complete": parts = [fields["latency_seconds"]?.double.map { "after \($0) s" }]
+    case "complete": parts = [fields["latency_seconds"]?.double.map { "after \(Self.duration($0))" }]
     case "error":
       let details = fields["details"].flatMap { json($0) }
       parts = [text("code").map { "\($0):" }, text("error"), details]
     case "cancelled": parts = [text("reason")]
-    case "heartbeat": parts = []
     case "gap":
       let (from, to) = (fields["from_sequence"]?.int ?? 0, fields["to_sequence"]?.int ?? 0)
       parts = ["events \(from) to \(to) are not kept any more"]
-    case "timeout": parts = [text("message")]
     default:
       let own = fields.filter { !EventEncoder.commonFields.contains($0.key) }
       parts = [own.isEmpty ? nil : json(.object(JSONObject(own.map { ($0.key, $0.value) })))]
     }
     return parts.compactMap(\.self).joined(separator: " ")
+  }
+
+  private static func duration(_ seconds: Double) -> String {
+    if seconds < 1 { return "\((seconds * 10_000).rounded() / 10) ms" }
+    return "\((seconds * 1000).rounded() / 1000) s"
   }
 
   private static func json(_ value: JSONValue?) -> String? {

@@ -48,7 +48,7 @@ struct RunsCommand: ParsableCommand {
 
   private func printTable(_ runs: [JSONObject]) {
     if runs.isEmpty { return Report.note("no runs") }
-    let width = runs.compactMap { $0["run_id"]?.string?.count }.max() ?? 0
+    let width = runs.compactMap { $0["run_id"]?.string?.count }.max().map { max($0, 3) } ?? 3
     let header =
       "RUN".padded(to: width) + "  " + "STATUS".padded(to: 10) + "  " + "CREATED".padded(to: 24) + "  EVENTS"
     Output.line(Terminal.output.styled(header, .bold))

@@ -18,14 +18,15 @@ struct SectionEditor {
     guard case .mapping(let root) = try Dockfile.tree(text, path: path) else {
       throw CommandError("\(path): this is not a mapping of keys such as agent:, so nothing can be added")
     }
-    guard root.style == .block else {
+    self.root = root
+    bytes = Array(text.utf8)
+    lines = TextLines(bytes)
+    // The mapping's own style would tell, but Yams takes it from the event that ends the mapping, where it is void.
+    guard let mark = root.keys.first?.mark, !lines.hasBrace(before: mark) else {
       throw CommandError(
         "\(path): the whole file stands in braces, {…}, and a section cannot be added without rewriting it; "
           + "put each key on a line of its own first")
     }
-    self.root = root
-    bytes = Array(text.utf8)
-    lines = TextLines(bytes)
   }
 
   /// The line of the section's key, counted from 1; nil where there is no such section.

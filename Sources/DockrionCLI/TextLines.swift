@@ -1,3 +1,5 @@
+import Yams
+
 /// A text cut into lines where YAML's reader cuts it, so that the line of a mark is the line here.
 struct TextLines {
   private let bytes: [UInt8]
@@ -59,6 +61,21 @@ struct TextLines {
   func isComment(_ line: Int, beyond indentation: Int) -> Bool {
     let spaces = content(of: line).prefix { $0 == UInt8(ascii: " ") }.count
     return spaces > indentation && !isBlank(line) && isBlankOrComment(line)
+  }
+
+  /// True when an opening brace stands before that place, outside of comments.
+  func hasBrace(before mark: Mark) -> Bool {
+    (0..<min(mark.line, count)).contains { index in
+      var text = String(decoding: content(of: index), as: UTF8.self).unicodeScalars[...]
+      if index == mark.line - 1 { text = text.prefix(mark.column - 1) }
+      var isAfterSpace = true
+      for scalar in text {
+        if scalar == "#", isAfterSpace { return false }
+        if scalar == "{" { return true }
+        isAfterSpace = scalar == " " || scalar == "\t"
+      }
+      return false
+    }
   }
 
   /// Where the document ends: before the first `...` from that line on, or at the text's end.

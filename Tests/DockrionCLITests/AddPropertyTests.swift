@@ -1,0 +1,168 @@
+import DockrionCore
+import Foundation
+import Testing
+
+@testable import DockrionCLI
+
+/// `add streaming` on generated Dockfiles: it changes its section and nothing else, or refuses with a reason.
+struct AddPropertyTests {
+  /// What stands before the keys.
+  private static let heads = [
+    "", "# Dockfile\n", "---\n", "%YAML 1.1\n---\n", "# a\n\n---   # b\n# c: {d}\n\n", "\n\n",
+    "--- # {not: flow}\n",
+  ]
+  private static let agents = [
+    "agent: {name: a}\n", "agent:\n  name: \"a\"\n", "'agent':   # quoted\n    name: 'a'\n\n\n",
+    "agent: &agent\n  # inside\n  name: a\n  description: \"tab\\there\tand there\"\n",
+    "agent:\n  name: a\n  description: >-\n    folded\n    # no comment\n\n    streaming: no key\n",
+    "\"agent\": {name: a,\n  description: 'it''s # no comment\n\n  streaming: x'}\n",
+  ]
+  private static let others = [
+    "", "\nexpose:\n  port: 9000   # mine\n", "metadata:\n  streaming: {nested: true}\n  \"a: b\": [1,\n    2]\n",
+    "metadata:\n  text: |\n    streaming:\n      - x\n\n    # no comment\n  # a comment\n\n",
+    "x-base: &base {port: 9001}\nexpose:\n  <<: *base\n",
+    "# between\n  # further in\nauth:\n  mode: none\n",
+    "metadata:\n    unicode: \"\u{E9}\u{1F600}\"   # \u{1F600}\n    tab: 'a\tb'\n",
+  ]
+  /// Sections that are there already.
+  private static let sections = [
+    "streaming:\n  async_runs: true\n", "streaming: {async_runs: true, backend: memory}\n",
+    "\"streaming\":   # why\n  # inside\n  async_runs: true\n\n  events:\n    allowed: [token,\n      step]\n",
+    "streaming:\n", "streaming: # nothing\n  ~\n",
+    "'streaming' : &local\n  async_runs: true\n  events: {allowed: chat}\n  # last\n",
+    "streaming:\n  redis: {url: 'redis://h'}\n  events:\n    allowed:\n    - token\n    - custom:a\n",
+  ]
+  /// What stands behind them, and is not theirs.
+  private static let tails = [
+    "", "\n", "# end\n", "\n\n# end\n  # further in, after a gap\n\n", "...\n", "# a\n...\n# b\n", "   \n",
+  ]
+
+  private struct Sample: CustomStringConvertible {
+    var before: String
+    var section: String?
+    var after: String
+    var description: String { (before + "⟨" + (section ?? "") + "⟩" + after).debugDescription }
+    var text: String { before + (section ?? "") + after }
+  }
+
+  /// Samples from a fixed seed, so that a failure comes back.
+  private static func samples(_ count: Int) -> [Sample] {
+    var generator = SplitMix(state: 20_251_123)
+    return (0..<count).map { index in
+      func pick(_ list: [String]) -> String { list[Int(generator.next() % UInt64(list.count))] }
+      var before = pick(heads) + pick(agents) + pick(others)
+      var section: String? = index.isMultiple(of: 3) ? nil : pick(sections)
+      var after = pick(tails)
+      // A section in the middle has a key behind it.
+      if generator.next() % 3 == 0 { after = "\n# next\nruntime: {worker_threads: 4}\n" + after }
+      if generator.next() % 4 == 0, after.hasSuffix("\n") { after.removeLast() }
+      if after.isEmpty, generator.next() % 3 == 0 {
+        if let given = section { section = String(given.dropLast()) } else { before.removeLast() }
+      }
+      if generator.next() % 5 == 0 {
+        func indented(_ text: String) -> String {
+          text.split(separator: "\n", omittingEmptySubsequences: false).map { $0.isEmpty ? "" : "  " + $0 }
+            .joined(separator: "\n")
+        }
+        if !before.contains("---"), !after.contains("...") {
+          (before, section, after) = (indented(before), section.map(indented), indented(after))
+        }
+      }
+      if generator.next() % 3 == 0 {
+        func carriage(_ text: String) -> String { text.replacingOccurrences(of: "\n", with: "\r\n") }
+        (before, section, after) = (carriage(before), section.map(carriage), carriage(after))
+      }
+      if generator.next() % 4 == 0 { before = "\u{FEFF}" + before }
+      return Sample(before: before, section: section, after: after)
+    }
+  }
+
+  @Test func changesOnlyItsSectionOrRefuses() throws {
+    var changed = 0
+    var valid = 0
+    var refused: [String] = []
+    for sample in Self.samples(600) {
+      guard let old = try? Dockfile.parse(sample.text) else { continue }
+      valid += 1
+      let section = StreamingSection(
+        asyncRuns: false, events: try EventWords(parsing: "token,custom:fraud"), heartbeat: 7)
+      let new: String
+      do {
+        new = try SectionEditor(sample.text, path: "D").placing("streaming", section.text)
+      } catch let error as CommandError {
+        refused.append("\(error) \(sample)")
+        continue
+      }
+      changed += 1
+      check(new, sample)
+      let read = try Dockfile.parse(new)
+      #expect(read.streaming.filter.words == ["token", "custom:fraud"], "\(sample)")
+      #expect(!read.streaming.asyncRuns && read.streaming.heartbeatSeconds == 7, "\(sample)")
+      #expect(read.agent.description == old.agent.description, "\(sample)")
+      #expect(read.expose.port == old.expose.port && read.metadata == old.metadata, "\(sample)")
+      #expect(read.runtime.workerThreads == old.runtime.workerThreads, "\(sample)")
+    }
+    // The samples are mostly good ones, and a good one is hardly ever refused.
+    #expect(valid > 500, "\(valid)")
+    #expect(refused.count < valid / 20, "\(refused.joined(separator: "\n"))")
+    #expect(changed > 450)
+  }
+
+  private func check(_ new: String, _ sample: Sample) {
+    let (before, after) = (Array(sample.before.utf8), Array(sample.after.utf8))
+    let bytes = Array(new.utf8)
+    if sample.section != nil {
+      #expect(bytes.starts(with: before), "\(sample)")
+      #expect(bytes.reversed().starts(with: after.reversed()), "\(sample) became \(new.debugDescription)")
+    } else {
+      // Whatever was put in, it was put in at one place.
+      let old = before + after
+      let head = zip(old, bytes).prefix { $0 == $1 }.count
+      let tail = zip(old.reversed(), bytes.reversed()).prefix { $0 == $1 }.count
+      #expect(head + tail >= old.count, "\(sample) became \(new.debugDescription)")
+    }
+    if sample.text.contains("\r\n") {
+      let feeds = bytes.indices.filter { bytes[$0] == 0x0A }
+      #expect(feeds.allSatisfy { $0 > 0 && bytes[$0 - 1] == 0x0D }, "\(sample) became \(new.debugDescription)")
+    } else {
+      #expect(!bytes.contains(0x0D), "\(sample)")
+    }
+  }
+
+  @Test func theDifferenceOfEverySampleApplies() throws {
+    for sample in Self.samples(120) where !sample.text.contains("\r") {
+      guard let editor = try? SectionEditor(sample.text, path: "D"),
+        let new = try? editor.placing("streaming", StreamingSection(events: nil).text)
+      else { continue }
+      let lines = UnifiedDiff.lines(from: sample.text, to: new, path: "D")
+      #expect(try applied(lines.map { $0 + "\n" }.joined(), to: sample.text) == new, "\(sample)")
+    }
+  }
+
+  @Test func theBuiltProgramDoesTheSame() throws {
+    for sample in Self.samples(24) {
+      let directory = try TemporaryDirectory(dockfile: sample.text)
+      let result = try dockrion("add", "streaming", "--force", in: directory)
+      let now = try directory.read("Dockfile.yaml")
+      if result.code == 0 {
+        check(now, sample)
+      } else {
+        #expect(result.code == 1 && !result.err.isEmpty)
+        #expect(Array(now.utf8) == Array(sample.text.utf8))
+      }
+    }
+  }
+}
+
+/// A small generator with a seed.
+struct SplitMix: RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var mixed = state
+    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+    return mixed ^ (mixed >> 31)
+  }
+}
