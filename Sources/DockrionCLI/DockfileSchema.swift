@@ -117,7 +117,10 @@ enum DockfileSchema {
           "The memory backend.",
           [
             ("max_events_per_run", integer("Events a run keeps.", 10...100_000, default: 10_000)),
-            ("retention_seconds", integer("Seconds a run is kept after its end.", 60...604_800, default: 3600)),
+            (
+              "retention_seconds",
+              integer("Seconds a run is kept after its end.", 60...604_800, default: 3600)
+            ),
             ("max_bytes", bytes("Bytes of all kept events.", (1 << 20)...(1 << 40), default: 256 << 20)),
           ])
       ),

@@ -31,7 +31,8 @@ struct Doctor {
   private func libraries() -> Finding {
     let text = "dockrion \(Dockrion.version), libevent \(LibeventVersion.text)"
     if LibeventVersion.isSupported { return .pass("libraries", text) }
-    return .fail("libraries", text, "install libevent 2.1.12 or later; on Debian: apt-get install libevent-dev")
+    return .fail(
+      "libraries", text, "install libevent 2.1.12 or later; on Debian: apt-get install libevent-dev")
   }
 
   private func file(_ dockfile: Dockfile) -> Finding {

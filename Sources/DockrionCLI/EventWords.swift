@@ -61,4 +61,3 @@ struct EventWords: Equatable {
     return "\(quoted(word)) is no event; \(known)"
   }
 }
-

@@ -53,7 +53,8 @@ struct InitCommand: ParsableCommand {
   var swiftPackage = false
 
   @Option(
-    help: "With --swift-package: depends on the dockrion package in this directory, not on the published one.",
+    help:
+      "With --swift-package: depends on the dockrion package in this directory, not on the published one.",
     completion: .directory)
   var dockrionPath: String?
 

@@ -72,7 +72,8 @@ enum RedisCheck {
     if first == "+PONG" || first == "+OK" { return .pass("Redis", "\(place) answers") }
     if first.hasPrefix("-NOAUTH") || first.hasPrefix("-WRONGPASS") || first.hasPrefix("-ERR") {
       return .fail(
-        "Redis", "\(place) refuses: \(first.dropFirst())", "put the user and password into streaming.redis.url")
+        "Redis", "\(place) refuses: \(first.dropFirst())",
+        "put the user and password into streaming.redis.url")
     }
     return .fail("Redis", "what answers at \(place) is not Redis: \(quoted(first))", "correct the URL")
   }

@@ -69,7 +69,8 @@ struct SectionEditor {
     try refuseSharedAnchors(in: range, key)
     var text = try indented(section)
     if range.upperBound == bytes.count, bytes.last != UInt8(ascii: "\n") {
-      text = String(text.unicodeScalars.prefix(text.unicodeScalars.count - lines.lineEnd.unicodeScalars.count))
+      text = String(
+        text.unicodeScalars.prefix(text.unicodeScalars.count - lines.lineEnd.unicodeScalars.count))
     }
     return bytes[..<range.lowerBound] + Array(text.utf8) + bytes[range.upperBound...]
   }

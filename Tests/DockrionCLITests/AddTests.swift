@@ -55,7 +55,9 @@ struct AddTests {
   }
 
   @Test func aDryRunPrintsADifferenceThatAppliesAndWritesNothing() throws {
-    for text in [Self.plain, "agent: {name: a}", Self.plain + "\nstreaming:\n  backend: memory\n\nauth:\n  mode: none\n"] {
+    for text in [
+      Self.plain, "agent: {name: a}", Self.plain + "\nstreaming:\n  backend: memory\n\nauth:\n  mode: none\n",
+    ] {
       let directory = try TemporaryDirectory(dockfile: text)
       let shown = try dockrion("add", "streaming", "--force", "--events", "chat", "--dry-run", in: directory)
       #expect(shown.code == 0, "\(shown.err)")

@@ -71,7 +71,8 @@ struct DoctorTests {
     #expect(bad.out.contains("bad.yaml:1:15: agent.name") && bad.out.contains("bad.yaml:2:16: expose.port"))
   }
 
-  private static let redis = "agent: {name: a, handler: echo}\nstreaming: {backend: redis, redis: {url: \"${REDIS_URL}\"}}\n"
+  private static let redis =
+    "agent: {name: a, handler: echo}\nstreaming: {backend: redis, redis: {url: \"${REDIS_URL}\"}}\n"
 
   @Test(arguments: [
     ("+PONG\r\n", "pass"), ("-NOAUTH Authentication required.\r\n", "fail"), ("HTTP/1.1 400 x\r\n", "fail"),
@@ -83,7 +84,7 @@ struct DoctorTests {
       ["doctor"], in: directory, environment: ["REDIS_URL": "redis://127.0.0.1:\(listener.port)"])
     let peer = try listener.accept()
     var bytes = [UInt8](repeating: 0, count: 14)
-    #expect(recv(peer.descriptor, &bytes, bytes.count, Int32(MSG_WAITALL.rawValue)) == 14)
+    #expect(recv(peer.descriptor, &bytes, bytes.count, Int32(MSG_WAITALL)) == 14)
     #expect(String(decoding: bytes, as: UTF8.self) == "*1\r\n$4\r\nPING\r\n")
     try peer.send(reply)
     let result = try command.finish()

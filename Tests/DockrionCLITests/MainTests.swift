@@ -12,7 +12,8 @@ struct MainTests {
     let directory = try TemporaryDirectory()
     let result = try Command(command + ["--help"], in: directory).finish()
     #expect(result.code == 0)
-    #expect(result.out.replacing("\n", with: " ").contains("Example: dockrion " + command.joined(separator: " ")))
+    #expect(
+      result.out.replacing("\n", with: " ").contains("Example: dockrion " + command.joined(separator: " ")))
   }
 
   @Test(arguments: commands)

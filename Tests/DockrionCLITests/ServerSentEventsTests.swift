@@ -16,7 +16,8 @@ struct ServerSentEventsTests {
 
   @Test(arguments: ["\n", "\r\n", "\r"], [1, 2, 3, 7, .max])
   func readsAnyLineEndInAnyPieces(end: String, chunk: Int) {
-    let text = ": comment\nid: 7\nevent: token\ndata: {\"a\":\ndata:1}\n\ndata\ndata\n\nevent: x\n\nunknown: y\ndata:  z\n\n"
+    let text =
+      ": comment\nid: 7\nevent: token\ndata: {\"a\":\ndata:1}\n\ndata\ndata\n\nevent: x\n\nunknown: y\ndata:  z\n\n"
       .replacing("\n", with: end)
     #expect(
       events(text, chunk: chunk) == [

@@ -23,7 +23,8 @@ struct ValidateTests {
     let lines = result.err.split(separator: "\n")
     #expect(lines.count == 5, "\(result.err)")
     for start in [
-      "Dockfile.yaml:1:15: error: agent.name: ", "Dockfile.yaml:3:9: error: expose.port: 99999 is out of range",
+      "Dockfile.yaml:1:15: error: agent.name: ",
+      "Dockfile.yaml:3:9: error: expose.port: 99999 is out of range",
       "Dockfile.yaml:7:14: error: streaming.events.allowed: ",
       "Dockfile.yaml:8:25: error: streaming.events.heartbeat_interval: 0 is out of range (1…300 seconds)",
       "Dockfile.yaml: 4 errors",
@@ -56,7 +57,8 @@ struct ValidateTests {
         """)
     let result = try dockrion("validate", in: directory)
     #expect(result.code == 0)
-    #expect(result.err.contains("Dockfile.yaml:2:35: warning: expose.hots: this key is not known; did you mean"))
+    #expect(
+      result.err.contains("Dockfile.yaml:2:35: warning: expose.hots: this key is not known; did you mean"))
     for line in [
       "Dockfile.yaml is valid", "  handler    echo (built in)", "  listens    http://0.0.0.0:9000",
       "  serves     POST /invoke/stream, /runs", "  events     token, custom:a",

@@ -67,7 +67,9 @@ final class Command {
     defer { for string in argv + envp { free(string) } }
     var pid: pid_t = 0
     let code = posix_spawn(&pid, env, &actions, &attributes, &argv, &envp)
-    guard code == 0 else { throw TestFailure("cannot start \(executable): \(String(cString: strerror(code)))") }
+    guard code == 0 else {
+      throw TestFailure("cannot start \(executable): \(String(cString: strerror(code)))")
+    }
     self.pid = pid
   }
 

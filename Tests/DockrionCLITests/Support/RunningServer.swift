@@ -53,8 +53,9 @@ final class Listener {
   func accept(within seconds: Int32 = 20) throws -> Peer {
     var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
     guard poll(&entry, 1, seconds * 1000) == 1 else { throw TestFailure("nobody connected") }
-    let client = accept4(descriptor, nil, nil, Int32(SOCK_CLOEXEC.rawValue))
+    let client = Glibc.accept(descriptor, nil, nil)
     guard client >= 0 else { throw TestFailure("accept: \(String(cString: strerror(errno)))") }
+    _ = fcntl(client, F_SETFD, FD_CLOEXEC)
     return Peer(client)
   }
 }
@@ -65,7 +66,11 @@ final class Peer {
 
   init(_ descriptor: Int32) { self.descriptor = descriptor }
 
-  deinit { close(descriptor) }
+  deinit {
+    // A command that another test started meanwhile may have the descriptor as well.
+    shutdown(descriptor, Int32(SHUT_RDWR))
+    close(descriptor)
+  }
 
   func send(_ text: String) throws {
     let bytes = Array(text.utf8)
