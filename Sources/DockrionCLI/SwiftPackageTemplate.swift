@@ -18,19 +18,21 @@ struct SwiftPackageTemplate {
     self.dockrionPath = dockrionPath
   }
 
-  /// The name of the package's program.
+  /// The name of the package's program, which is also its module's: nothing that a module may not be called.
   static func executable(_ agent: String) -> String {
     let words = agent.replacingOccurrences(of: ".", with: "-")
-    // SwiftPM makes module names of target names; a digit in front is none.
-    return words.first?.isNumber ?? true ? "agent-\(words)" : words
+    let taken: Set<String> = [
+      "main", "swift", "foundation", "dockrion", "dockrioncore", "dockrionserver", "clibevent", "logging",
+      "yams", "cyaml",
+    ]
+    return words.first?.isLetter ?? false && !taken.contains(words.lowercased()) ? words : "agent-\(words)"
   }
 
-  /// The type's name: `my-agent` is `MyAgent`.
+  /// The type's name: `my-agent` is `MyAgent`, `bot` is `BotAgent`, so that it hides no type that it uses.
   static func typeName(_ agent: String) -> String {
     let words = executable(agent).split { !$0.isLetter && !$0.isNumber }
     let joined = words.map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
-    // `Agent` is the protocol.
-    return ["Agent", "Dockrion", "String", "Error"].contains(joined) ? joined + "Program" : joined
+    return joined.hasSuffix("Agent") && joined != "Agent" ? joined : joined + "Agent"
   }
 
   func files(in directory: String) -> [NewFile] {

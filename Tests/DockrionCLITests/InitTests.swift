@@ -112,4 +112,32 @@ struct InitTests {
     #expect(again.err.contains("Package.swift exists already"))
     #expect(try directory.names() == ["Dockfile.yaml", "Package.swift", "Sources"])
   }
+
+  /// Against the modules that this build made; a whole build of such a package takes minutes.
+  @Test(arguments: ["my-agent", "agent", "9lives", "a.b_c", "Dockrion", "main", "x--y", "JSON-object", "echo"])
+  func thePackagesCodeCompiles(name: String) throws {
+    let directory = try TemporaryDirectory()
+    #expect(try dockrion("init", name, "--swift-package", in: directory).code == 0)
+    let products = URL(fileURLWithPath: try Command.executable()).deletingLastPathComponent()
+    let checkouts = products.deletingLastPathComponent().deletingLastPathComponent().path + "/checkouts"
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    let sources = try FileManager.default.subpathsOfDirectory(atPath: directory.path + "/Sources")
+      .filter { $0.hasSuffix(".swift") }
+    #expect(sources.count == 1)
+    let compiler = Process()
+    compiler.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    compiler.arguments =
+      [
+        "swiftc", "-typecheck", "-parse-as-library", "-swift-version", "6", "-warnings-as-errors",
+        "-I", products.path + "/Modules", "-I", checkouts + "/Yams/Sources/CYaml/include",
+        "-I", root.path + "/Sources/CLibevent",
+      ] + sources.map { directory.path + "/Sources/" + $0 }
+    let errors = Pipe()
+    compiler.standardError = errors
+    try compiler.run()
+    let said = try errors.fileHandleForReading.readToEnd() ?? Data()
+    compiler.waitUntilExit()
+    #expect(compiler.terminationStatus == 0, "\(String(decoding: said, as: UTF8.self))")
+  }
 }

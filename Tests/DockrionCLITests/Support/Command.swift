@@ -105,7 +105,7 @@ final class Command {
   }
 
   /// `dockrion` lies beside the test bundle.
-  private static func executable() throws -> String {
+  static func executable() throws -> String {
     let own = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
     for start in CommandLine.arguments.filter({ $0.contains(".xctest") }) + [own].compactMap(\.self) {
       var directory = URL(fileURLWithPath: start).resolvingSymlinksInPath().deletingLastPathComponent()
