@@ -25,6 +25,8 @@ struct RunFollower {
   private var parser = ServerSentEventParser()
   private var backoff = Backoff()
   private var hasConnected = false
+  /// Since when there has been no connection.
+  private var lostAt: Date?
 
   /// A subscription with less than this much traffic is dead: servers send a heartbeat every 300 s at least.
   private static let idleSeconds = 330.0
@@ -43,13 +45,11 @@ struct RunFollower {
   ///
   /// - Throws: `CommandError` when the server refuses, or cannot be reached for `retrySeconds`.
   mutating func follow() throws -> Ending {
-    var lostAt: Date?
     while true {
       switch try attempt() {
       case .ended(let ending): return ending
-      case .again: lostAt = nil
+      case .again: continue
       case .broken(let problem):
-        if backoff.isFresh { lostAt = nil }
         let since = lostAt ?? Date()
         lostAt = since
         guard Date().timeIntervalSince(since) < Double(retrySeconds) else {
@@ -68,6 +68,8 @@ struct RunFollower {
       "GET", "/runs/\(runID)/events", query: [("from_sequence", from.map(String.init))],
       idleSeconds: Self.idleSeconds)
     request.setValue("text/event-stream", forHTTPHeaderField: "Accept")
+    // A proxy that compresses would hold events back.
+    request.setValue("identity", forHTTPHeaderField: "Accept-Encoding")
     if !parser.lastEventID.isEmpty {
       request.setValue(parser.lastEventID, forHTTPHeaderField: "Last-Event-ID")
     }
@@ -78,6 +80,7 @@ struct RunFollower {
       switch status {
       case 200:
         hasConnected = true
+        lostAt = nil
         return try read(exchange)
       case 204: return .ended(try endingOfFinishedRun())
       default:
@@ -136,9 +139,6 @@ struct Backoff {
   static let defaultMilliseconds = 1000
 
   private var failures = 0
-
-  /// True when the last connection brought something.
-  var isFresh: Bool { failures == 0 }
 
   mutating func next(retryMilliseconds: Int?) -> Int {
     let first = min(retryMilliseconds ?? Self.defaultMilliseconds, Self.maximumMilliseconds)

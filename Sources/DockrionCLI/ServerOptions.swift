@@ -57,6 +57,7 @@ struct ServerOptions: ParsableArguments {
     // An agent may take a day before it has an answer.
     var request = try request("POST", path, query: query, idleSeconds: 90_000)
     request.setValue("application/json", forHTTPHeaderField: "Content-Type")
+    request.setValue("identity", forHTTPHeaderField: "Accept-Encoding")
     request.httpBody = Data(payload.utf8)
     return request
   }

@@ -67,6 +67,7 @@ struct ClientTests {
     let first = try #require(try peer?.request())
     #expect(first.hasPrefix("GET /runs/r/events?from_sequence=2 HTTP/1.1\r\n"))
     #expect(!first.lowercased().contains("last-event-id"))
+    #expect(first.lowercased().contains("accept-encoding: identity\r\n"))
     try peer?.beginStream()
     try peer?.send(
       "retry: 20\n\nid: 2\nevent: token\ndata: {\"n\":2}\n\nid: 3\nevent: token\ndata: {\"n\":3}")

@@ -39,11 +39,10 @@ struct DoctorTests {
       dockfile: """
         agent: {name: bot}
         expose: {host: 127.0.0.1, port: \(taken.port), hots: x}
-        runtime: {max_connections: 1000000}
         auth: {mode: api_key, api_keys: {env_var: NO_SUCH_KEYS}}
 
         """)
-    let result = try dockrion("doctor", in: directory)
+    let result = try Command(["doctor"], in: directory, limit: "ulimit -n 500").finish()
     #expect(result.code == 1)
     let verdicts = verdicts(result.out)
     #expect(verdicts["libraries"] == "pass")

@@ -114,7 +114,9 @@ struct InitTests {
   }
 
   /// Against the modules that this build made; a whole build of such a package takes minutes.
-  @Test(arguments: ["my-agent", "agent", "9lives", "a.b_c", "Dockrion", "main", "x--y", "JSON-object", "echo"])
+  @Test(arguments: [
+    "my-agent", "agent", "9lives", "a.b_c", "Dockrion", "main", "x--y", "JSON-object", "echo",
+  ])
   func thePackagesCodeCompiles(name: String) throws {
     let directory = try TemporaryDirectory()
     #expect(try dockrion("init", name, "--swift-package", in: directory).code == 0)

@@ -18,11 +18,12 @@ final class Command {
   private var status: Int32?
 
   /// - Parameters:
+  ///   - limit: what the shell does before it becomes the program, such as `ulimit -n 500`.
   ///   - environment: besides this process's own, without the variables that the program looks at.
   ///   - terminal: a pseudo-terminal for all three streams, which is then also the controlling one.
   init(
     _ arguments: [String], in directory: TemporaryDirectory, environment: [String: String] = [:],
-    input: String? = nil, terminal: PseudoTerminal? = nil
+    input: String? = nil, terminal: PseudoTerminal? = nil, limit: String? = nil
   ) throws {
     self.directory = directory
     outputs = try TemporaryDirectory()
@@ -62,7 +63,8 @@ final class Command {
     let executable = try Self.executable()
     // `env -C` changes the directory and becomes the program.
     let env = "/usr/bin/env"
-    var argv = ([env, "-C", directory.path, executable] + arguments).map { strdup($0) } + [nil]
+    let shell = limit.map { ["sh", "-c", "\($0); exec \"$@\"", "sh"] } ?? []
+    var argv = ([env, "-C", directory.path] + shell + [executable] + arguments).map { strdup($0) } + [nil]
     var envp = variables.map { strdup("\($0.key)=\($0.value)") } + [nil]
     defer { for string in argv + envp { free(string) } }
     var pid: pid_t = 0
