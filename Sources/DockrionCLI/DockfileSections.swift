@@ -71,7 +71,7 @@ struct AuthSection {
 
 /// Lines whose comments stand below each other.
 struct SectionLines {
-  private static let commentColumn = 27
+  private static let commentColumn = 31
   private(set) var text = ""
 
   mutating func add(_ line: String, _ comment: String? = nil) {

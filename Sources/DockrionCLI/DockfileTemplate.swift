@@ -7,7 +7,8 @@ struct DockfileTemplate {
   /// Nil serves the built-in `echo`, so that the file works before there is an agent.
   var handler: String?
   var streaming = StreamingWord.sse
-  var section = StreamingSection(events: nil)
+  /// Nil leaves the section out, and the server's defaults hold.
+  var section: StreamingSection?
   var cors = false
   var auth = AuthWord.none
   /// True where a Swift package with an agent of that name is written beside the file.
@@ -37,10 +38,8 @@ struct DockfileTemplate {
     lines.add("  host: 127.0.0.1", "0.0.0.0 takes calls from other machines")
     lines.add("  port: 8080")
     if cors { lines.add("  cors: true", "any origin; better the list of your own") }
-    lines.add("")
-    var section = section
-    if section.events == nil { section.events = try? EventWords(parsing: "all") }
-    var text = lines.text + section.text
+    var text = lines.text
+    if let section { text += "\n" + section.text }
     if auth == .apiKey { text += "\n" + AuthSection().text }
     return text
   }

@@ -95,9 +95,11 @@ struct InitCommand: ParsableCommand {
       template.framework = framework ?? .swift
       template.handler = handler
       template.streaming = streaming ?? .sse
-      template.section = StreamingSection(
-        asyncRuns: asyncRuns, backend: streamingBackend ?? .memory,
-        events: try OptionCheck.events(streamingEvents, option: "--streaming-events"))
+      if streamingEvents != nil || asyncRuns != nil || streamingBackend != nil {
+        template.section = StreamingSection(
+          asyncRuns: asyncRuns, backend: streamingBackend ?? .memory,
+          events: try OptionCheck.events(streamingEvents, option: "--streaming-events"))
+      }
       template.cors = cors
       template.auth = auth ?? .none
       template.hasPackage = swiftPackage

@@ -26,13 +26,15 @@ struct InitQuestions {
     }
     if handler != "echo" { template.handler = handler }
     template.streaming = try word("Stream events from /invoke/stream: sse or none", default: .sse)
-    template.section.events = try question(
+    var section = StreamingSection()
+    section.events = try question(
       "Events: minimal, chat, debug, all, or a list such as token,step,custom:fraud", default: "all"
     ) { try EventWords(parsing: $0) }
-    template.section.asyncRuns = try yesOrNo("Serve managed runs at /runs", default: true)
-    if template.section.asyncRuns == true {
-      template.section.backend = try word("Keep runs in: memory or redis", default: .memory)
+    section.asyncRuns = try yesOrNo("Serve managed runs at /runs", default: true)
+    if section.asyncRuns == true {
+      section.backend = try word("Keep runs in: memory or redis", default: .memory)
     }
+    template.section = section
     template.cors = try yesOrNo("Let web pages of any origin call it", default: false)
     template.auth = try word("Ask clients for a key: none or api_key", default: .none)
     return template

@@ -33,7 +33,8 @@ struct TestCommand: ParsableCommand {
     }
     let input = try payload.read().object
     if let problem = (file.inputSchema ?? agent.inputSchema)?.check(input) {
-      throw CommandError("the payload does not fit io_schema.input: \(problem)")
+      let schema = file.inputSchema == nil ? "what \(file.agent.lookupName) takes" : "io_schema.input"
+      throw CommandError("the payload does not fit \(schema): \(problem)")
     }
     let identity = EventEncoder.Identity.request(UUID().uuidString.lowercased())
     let run = LocalRun(file, identity: identity)

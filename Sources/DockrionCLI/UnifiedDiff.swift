@@ -18,8 +18,37 @@ enum UnifiedDiff {
     let oldCount = head.count + removed.count + foot.count
     let newCount = head.count + added.count + foot.count
     var lines = ["--- \(path)", "+++ \(path)", "@@ -\(span(start, oldCount)) +\(span(start, newCount)) @@"]
-    for (sign, part) in [(" ", head), ("-", removed), ("+", added), (" ", foot)] {
-      for line in part { lines += shown(sign, line) }
+    for line in head { lines += shown(" ", line) }
+    for (sign, line) in changes(Array(removed), Array(added)) { lines += shown(sign, line) }
+    for line in foot { lines += shown(" ", line) }
+    return lines
+  }
+
+  /// The lines of both texts in one order, each with its sign.
+  private static func changes(_ old: [Substring], _ new: [Substring]) -> [(String, Substring)] {
+    let difference = new.difference(from: old)
+    var removed: Set<Int> = []
+    var added: Set<Int> = []
+    for change in difference {
+      switch change {
+      case .remove(let offset, _, _): removed.insert(offset)
+      case .insert(let offset, _, _): added.insert(offset)
+      }
+    }
+    var lines: [(String, Substring)] = []
+    var (left, right) = (0, 0)
+    while left < old.count || right < new.count {
+      if removed.contains(left) {
+        lines.append(("-", old[left]))
+        left += 1
+      } else if added.contains(right) {
+        lines.append(("+", new[right]))
+        right += 1
+      } else {
+        lines.append((" ", new[right]))
+        left += 1
+        right += 1
+      }
     }
     return lines
   }

@@ -18,12 +18,12 @@ struct AddTests {
       try directory.read("Dockfile.yaml") == Self.plain + """
 
         streaming:
-          async_runs: true         # POST /runs and what is below it
-          backend: memory          # where runs are kept: in this process
+          async_runs: true             # POST /runs and what is below it
+          backend: memory              # where runs are kept: in this process
           events:
-            allowed: chat          # token, step, heartbeat
-            heartbeat_interval: 20  # seconds of silence before one
-            max_run_duration: 60   # seconds an agent may run
+            allowed: chat              # token, step, heartbeat
+            heartbeat_interval: 20     # seconds of silence before one
+            max_run_duration: 60       # seconds an agent may run
 
         """)
     #expect(try directory.names() == ["Dockfile.yaml"])
@@ -128,11 +128,11 @@ struct AddTests {
       new == Self.plain + """
 
         streaming:
-          backend: redis           # where runs are kept: for all instances
+          backend: redis               # where runs are kept: for all instances
           redis:
             url: ${REDIS_URL:-redis://127.0.0.1:6379}
           events:
-            allowed: debug         # every event; minimal, chat or a list sends fewer
+            allowed: debug             # every event; minimal, chat or a list sends fewer
 
         """)
   }
