@@ -97,24 +97,26 @@ struct ClientTests {
   }
 
   @Test func survivesAServerThatIsKilledAndComesBack() throws {
-    var server: RunningServer? = try RunningServer(Self.scripted)
-    let port = try #require(server?.port)
+    let first = try RunningServer(Self.scripted)
+    let proxy = try Proxy(to: first.port)
     let directory = try TemporaryDirectory()
-    let url = "http://127.0.0.1:\(port)"
     let follower = try Command(
-      ["invoke", "--run", "--run-id", "r", "--url", url, "-p", #"{"tokens":1,"hang":true}"#], in: directory)
+      ["invoke", "--run", "--run-id", "r", "--url", proxy.url, "-p", #"{"tokens":1,"hang":true}"#],
+      in: directory)
     let came = eventually(within: 20) { follower.out.contains("tok0") }
     #expect(came, "\(follower.err)")
-    server?.command.signal(SIGKILL)
-    #expect(try server?.command.finish().code == 128 + SIGKILL)
+    proxy.send(to: nil)
+    first.command.signal(SIGKILL)
+    #expect(try first.command.finish().code == 128 + SIGKILL)
     let noticed = eventually(within: 20) { follower.err.contains("connection lost") }
     #expect(noticed)
-    server = try RunningServer(Self.scripted, port: port)
-    // The new one has the id again, and more to tell than the follower has seen.
+    // The next one has a run of that id with more to tell than the follower has seen.
+    let second = try RunningServer(Self.scripted)
     let again = try dockrion(
-      "invoke", "--run", "--run-id", "r", "--url", url, "-p", #"{"tokens":3}"#, in: directory)
+      "invoke", "--run", "--run-id", "r", "--url", second.url, "-p", #"{"tokens":3}"#, in: directory)
     #expect(again.code == 0)
-    let result = try follower.finish(within: 30)
+    proxy.send(to: second.port)
+    let result = try follower.finish(within: 40)
     #expect(result.code == 0, "\(result.err)")
     #expect(result.out.split(separator: "\n").map { $0.prefix(1) } == ["1", "2", "3", "4", "5", "{"])
   }

@@ -24,7 +24,7 @@ final class RunningServer {
 }
 
 /// A listener on a free port of this machine, in blocking calls with deadlines.
-final class Listener {
+final class Listener: Sendable {
   let port: Int
   private let descriptor: Int32
 
@@ -61,7 +61,7 @@ final class Listener {
 }
 
 /// One end of a connection.
-final class Peer {
+final class Peer: Sendable {
   let descriptor: Int32
 
   init(_ descriptor: Int32) { self.descriptor = descriptor }
