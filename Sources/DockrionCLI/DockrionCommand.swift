@@ -30,7 +30,7 @@ enum Main {
   static func main() {
     // What a shell shows for an interrupted program, also where nothing looks at signals. Commands that have
     // something to put in order first take the signal themselves.
-    signal(SIGINT) { _ in _exit(Exit.interrupted) }
+    if !Interrupt.isIgnored { signal(SIGINT) { _ in _exit(Exit.interrupted) } }
     do {
       var command = try DockrionCommand.parseAsRoot()
       try command.run()
@@ -48,6 +48,17 @@ enum Main {
       exit(code == .validationFailure ? Exit.usage : code.rawValue)
     }
   }
+}
+
+/// Ctrl-C.
+enum Interrupt {
+  /// True where whoever started the process wants it to ignore Ctrl-C, as shells do for what runs behind a script.
+  static let isIgnored: Bool = {
+    var action = sigaction()
+    guard sigaction(SIGINT, nil, &action) == 0 else { return false }
+    return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
+      == unsafeBitCast(SIG_IGN, to: Int.self)
+  }()
 }
 
 /// The exit codes; `docs/cli.md` lists them.

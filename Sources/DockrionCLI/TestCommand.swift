@@ -74,13 +74,18 @@ struct TestCommand: ParsableCommand {
 
 /// Ctrl-C: the first cancels the run, the second ends the process.
 private final class Interrupts {
-  private let source: any DispatchSourceSignal
+  private let source: (any DispatchSourceSignal)?
   private let count = Locked(0)
 
   init(_ canceller: LocalRun.Canceller) {
+    guard !Interrupt.isIgnored else {
+      source = nil
+      return
+    }
     signal(SIGINT, SIG_IGN)
-    source = DispatchSource.makeSignalSource(
+    let source = DispatchSource.makeSignalSource(
       signal: SIGINT, queue: DispatchQueue(label: "dockrion.interrupts"))
+    self.source = source
     let count = count
     source.setEventHandler {
       let times = count.withLock { count in
@@ -93,7 +98,7 @@ private final class Interrupts {
     source.resume()
   }
 
-  deinit { source.cancel() }
+  deinit { source?.cancel() }
 
   var happened: Bool { count.withLock { $0 } > 0 }
 }

@@ -165,6 +165,17 @@ struct ClientTests {
     #expect(try command.finish().code == 130)
   }
 
+  @Test func ctrlCThatTheParentIgnoresIsIgnored() throws {
+    let listener = try Listener()
+    let directory = try TemporaryDirectory()
+    let command = try Command(["tail", "r", "--url", listener.url], in: directory, limit: "trap '' INT")
+    let peer = try listener.accept()
+    _ = try peer.request()
+    command.signal(SIGINT)
+    command.signal(SIGTERM)
+    #expect(try command.finish().code == 128 + SIGTERM)
+  }
+
   @Test func sendsTheKey() throws {
     let server = try RunningServer(
       "agent: {name: bot, handler: echo}\nauth: {mode: api_key}\n", environment: ["DOCKRION_API_KEY": "k1,k2"]
