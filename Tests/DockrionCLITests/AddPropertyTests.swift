@@ -62,6 +62,11 @@ struct AddPropertyTests {
       var section: String? = index.isMultiple(of: 3) ? nil : pick(sections)
       var after = pick(tails)
       var (margin, lineEnd) = ("", "\n")
+      if section != nil, generator.next() % 5 == 0 {
+        // The section comes first.
+        let head = pick(heads)
+        (before, after) = (head, pick(agents) + pick(others) + after)
+      }
       // A section in the middle has a key behind it.
       if generator.next() % 3 == 0 { after = "\n# next\nruntime: {worker_threads: 4}\n" + after }
       if generator.next() % 4 == 0, after.hasSuffix("\n") { after.removeLast() }

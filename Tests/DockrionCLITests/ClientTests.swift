@@ -128,7 +128,8 @@ struct ClientTests {
     var peer: Peer? = try listener.accept()
     _ = try peer?.request()
     try peer?.beginStream()
-    try peer?.send("retry: 10\n\nid: 1\nevent: started\ndata: {\"sequence\":1}\n\n")
+    try peer?.send(
+      "retry: 10\n\nevent: heartbeat\ndata: {}\n\nid: 1\nevent: started\ndata: {\"sequence\":1}\n\n")
     let came = eventually(within: 20) { command.out.contains("started") }
     #expect(came)
     peer = nil
@@ -137,7 +138,8 @@ struct ClientTests {
     try peer?.sendReply("404 Not Found", #"{"success":false,"error":"no run \"r\"","code":"NOT_FOUND"}"#)
     let result = try command.finish()
     #expect(result.code == 1)
-    #expect(result.err.contains("dockrion: 404 NOT_FOUND: no run \"r\""))
+    #expect(result.err.contains("dockrion: 404 NOT_FOUND: no run \"r\""), "\(result.err)")
+    #expect(result.out == "1    started\n")
   }
 
   @Test func givesUpAfterAWhile() throws {
