@@ -94,7 +94,6 @@ struct AddPropertyTests {
   }
 
   @Test func changesOnlyItsSectionOrRefuses() throws {
-    var changed = 0
     var valid = 0
     var refused: [String] = []
     for sample in Self.samples(600) {
@@ -109,7 +108,6 @@ struct AddPropertyTests {
         refused.append("\(error) \(sample)")
         continue
       }
-      changed += 1
       check(new, sample, section.text)
       let read = try Dockfile.parse(new)
       #expect(read.streaming.filter.words == ["token", "custom:fraud"], "\(sample)")
@@ -118,10 +116,9 @@ struct AddPropertyTests {
       #expect(read.expose.port == old.expose.port && read.metadata == old.metadata, "\(sample)")
       #expect(read.runtime.workerThreads == old.runtime.workerThreads, "\(sample)")
     }
-    // The samples are mostly good ones, and a good one is hardly ever refused.
+    // Nearly all samples are Dockfiles, and what can be edited is not refused.
     #expect(valid > 500, "\(valid)")
-    #expect(refused.count < valid / 20, "\(refused.joined(separator: "\n"))")
-    #expect(changed > 450)
+    #expect(refused.isEmpty, "\(refused.joined(separator: "\n"))")
   }
 
   private func check(_ new: String, _ sample: Sample, _ section: String) {
