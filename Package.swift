@@ -43,9 +43,11 @@ let package = Package(
     .executableTarget(
       name: "DockrionCLI",
       dependencies: [
-        "DockrionServer",
+        "DockrionCore", "DockrionServer",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "Yams", package: "Yams"),
       ],
       swiftSettings: strict),
     .executableTarget(
@@ -56,5 +58,8 @@ let package = Package(
       name: "DockrionServerTests",
       dependencies: ["DockrionServer", "DockrionCLI", "SupportBotExample"],
       swiftSettings: strict),
+    .testTarget(
+      name: "DockrionCLITests", dependencies: ["DockrionCLI", "DockrionCore"],
+      resources: [.copy("Golden")], swiftSettings: strict),
   ]
 )

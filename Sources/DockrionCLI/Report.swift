@@ -8,4 +8,30 @@ enum Report {
     // Standard error that cannot be written has nowhere to say so.
     _ = write(STDERR_FILENO, bytes, bytes.count)
   }
+
+  /// A hint that is not part of the command's result.
+  static func note(_ text: String) { error(text) }
+}
+
+/// The command's result, on standard output, unbuffered: who reads along sees each line at once.
+enum Output {
+  static func line(_ text: String) { self.text(text + "\n") }
+
+  /// Writes all of it. Where standard output takes no more, the process ends with exit code 1: nobody is left
+  /// to tell the result to.
+  static func text(_ text: String) {
+    var text = text
+    text.withUTF8 { bytes in
+      var rest = UnsafeRawBufferPointer(bytes)
+      while let start = rest.baseAddress, !rest.isEmpty {
+        let count = write(STDOUT_FILENO, start, rest.count)
+        if count >= 0 {
+          rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
+        } else if errno != EINTR && errno != EAGAIN {
+          Report.error("dockrion: standard output cannot be written: \(String(cString: strerror(errno)))")
+          exit(Exit.failure)
+        }
+      }
+    }
+  }
 }

@@ -76,7 +76,7 @@ struct ConfigComposer {
   }
 
   /// Control characters are found here since the YAML reader does not say where it met one.
-  private func checkCharacters(of text: String) -> Bool {
+  func checkCharacters(of text: String) -> Bool {
     var place = ConfigPlace(line: 1, column: 1)
     for scalar in text.unicodeScalars {
       switch scalar.value {
@@ -92,7 +92,7 @@ struct ConfigComposer {
     return true
   }
 
-  private func checkAliases(of text: String) -> Bool {
+  func checkAliases(of text: String) -> Bool {
     let aliases = AliasScan.aliases(in: text)
     guard aliases.count > Self.aliasesMax else { return true }
     issues.error(

@@ -130,7 +130,7 @@ enum PlainScalar {
 }
 
 /// The text in double quotes, cut to 60 characters, with control characters escaped so that it stays one line.
-func quoted(_ text: some StringProtocol) -> String {
+package func quoted(_ text: some StringProtocol) -> String {
   let shown = text.prefix(60)
   var result = "\""
   for scalar in shown.unicodeScalars {

@@ -16,6 +16,7 @@ struct ConfigSection {
     self.field = field
     self.issues = issues
     place = node?.place
+    issues.sectionIsRead(field, keys: known + unused)
     guard let node else { return }
     guard case .mapping(let entries) = node.content else {
       if !node.isNull, !node.isBroken {

@@ -46,6 +46,8 @@ final class IssueCollector {
   let path: String
   private(set) var errors: [DockfileIssue] = []
   private(set) var warnings: [DockfileIssue] = []
+  /// The keys that are read in each section, used or not, so that tests can hold the JSON Schema against them.
+  private(set) var keysRead: [String: [String]] = [:]
 
   init(path: String) { self.path = path }
 
@@ -56,6 +58,8 @@ final class IssueCollector {
   func warn(_ field: String, at place: ConfigPlace?, _ message: String) {
     warnings.append(issue(field, place, message))
   }
+
+  func sectionIsRead(_ field: String, keys: [String]) { keysRead[field] = keys }
 
   private func issue(_ field: String, _ place: ConfigPlace?, _ message: String) -> DockfileIssue {
     DockfileIssue(path: path, line: place?.line, column: place?.column, field: field, message: message)

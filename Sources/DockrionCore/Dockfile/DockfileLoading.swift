@@ -32,7 +32,8 @@ extension Dockfile {
     return dockfile
   }
 
-  private static func text(path: String) throws(DockfileError) -> String {
+  /// The text of the file at that path, byte for byte.
+  package static func text(path: String) throws(DockfileError) -> String {
     func failure(_ message: String, line: Int? = nil, column: Int? = nil) -> DockfileError {
       DockfileError(issues: [DockfileIssue(path: path, line: line, column: column, message: message)])
     }

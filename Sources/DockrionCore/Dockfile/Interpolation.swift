@@ -2,15 +2,17 @@
 ///
 /// `${NAME}` is the variable, `${NAME:-text}` the variable or, where it is unset or empty, the text;
 /// `$${` is a literal `${`. A `$` without a brace is itself.
-struct Interpolation {
+package struct Interpolation {
   let environment: [String: String]
 
-  struct Failure: Error, Equatable {
-    let message: String
+  package struct Failure: Error, Equatable {
+    package let message: String
   }
 
+  package init(environment: [String: String]) { self.environment = environment }
+
   /// The text with every variable replaced. What a variable holds is not looked at again.
-  func expand(_ text: String) throws(Failure) -> String {
+  package func expand(_ text: String) throws(Failure) -> String {
     guard text.utf8.contains(UInt8(ascii: "$")) else { return text }
     var result = String.UnicodeScalarView()
     // Scalars, not characters: a brace with a combining mark behind it is still a brace.
@@ -62,7 +64,7 @@ struct Interpolation {
 }
 
 /// True for `^[A-Za-z_][A-Za-z0-9_]*$`.
-func isVariableName(_ text: some StringProtocol) -> Bool {
+package func isVariableName(_ text: some StringProtocol) -> Bool {
   guard let first = text.utf8.first, !(0x30...0x39).contains(first) else { return false }
   return text.utf8.allSatisfy { byte in
     (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte | 0x20) || byte == UInt8(ascii: "_")

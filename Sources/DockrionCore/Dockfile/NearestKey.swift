@@ -1,7 +1,7 @@
 /// The known key that is closest to a misspelled one, or nil when none is close.
 ///
 /// A swap of neighbours counts as one edit, like a letter put in, left out or changed.
-func nearestKey(to word: String, among known: [String]) -> String? {
+package func nearestKey(to word: String, among known: [String]) -> String? {
   // A long text is no misspelling, and the table below would be as long.
   guard word.utf8.count <= 64 else { return nil }
   let letters = Array(word.lowercased().utf8)

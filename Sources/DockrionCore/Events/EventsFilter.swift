@@ -64,6 +64,13 @@ public struct EventsFilter: Sendable, Equatable {
   /// True when the custom event of that name passes.
   public func passes(custom name: String) -> Bool { kinds.contains(.custom) || customNames.contains(name) }
 
+  /// What passes besides the mandatory events, in the words of a Dockfile; `all` when everything does.
+  public var words: [String] {
+    if self == .everything { return ["all"] }
+    let optional = EventKind.allCases.filter { passes($0) && !Self.mandatory.contains($0) }.map(\.name)
+    return optional + customNames.sorted().map { "custom:\($0)" }
+  }
+
   /// True when some custom event may pass.
   public var passesSomeCustom: Bool { kinds.contains(.custom) || !customNames.isEmpty }
 }

@@ -1,0 +1,88 @@
+/// One event of a stream.
+struct ServerSentEvent: Equatable {
+  /// The `event:` line; `message` where there is none.
+  var type: String
+  /// The `data:` lines, line feeds between them.
+  var data: String
+  /// The `id:` line of this event itself; nil where it has none.
+  var id: String?
+}
+
+/// Reads an event stream (WHATWG HTML, section 9.2.6) from bytes in whatever pieces they come.
+///
+///     var parser = ServerSentEventParser()
+///     parser.feed(Array("data: a\n\nda".utf8))       // [event "a"]
+///     parser.feed(Array("ta: b\r\n\r\n".utf8))       // [event "b"]
+struct ServerSentEventParser {
+  /// The last `id:` that an event came with, which a reconnect sends; empty before the first.
+  private(set) var lastEventID = ""
+  /// The server's latest `retry:`, in milliseconds.
+  private(set) var retryMilliseconds: Int?
+
+  private var line: [UInt8] = []
+  private var isFirstLine = true
+  private var skipsLineFeed = false
+  private var type = ""
+  private var data: [String] = []
+  private var id: String?
+
+  /// Takes more bytes and returns the events that they complete.
+  mutating func feed(_ bytes: some Sequence<UInt8>) -> [ServerSentEvent] {
+    var events: [ServerSentEvent] = []
+    for byte in bytes {
+      if skipsLineFeed {
+        skipsLineFeed = false
+        if byte == 0x0A { continue }
+      }
+      guard byte == 0x0A || byte == 0x0D else {
+        line.append(byte)
+        continue
+      }
+      skipsLineFeed = byte == 0x0D
+      if isFirstLine, line.starts(with: [0xEF, 0xBB, 0xBF]) { line.removeFirst(3) }
+      isFirstLine = false
+      if let event = takeLine() { events.append(event) }
+      line.removeAll(keepingCapacity: true)
+    }
+    return events
+  }
+
+  /// Forgets what has begun: a connection is over and the next one starts anew. The last id stays.
+  mutating func reconnect() {
+    let (id, retry) = (lastEventID, retryMilliseconds)
+    self = ServerSentEventParser()
+    (lastEventID, retryMilliseconds) = (id, retry)
+  }
+
+  private mutating func takeLine() -> ServerSentEvent? {
+    if line.isEmpty { return dispatch() }
+    let colon = line.firstIndex(of: UInt8(ascii: ":"))
+    // A line that begins with a colon is a comment.
+    guard colon != 0 else { return nil }
+    let name = String(decoding: line[..<(colon ?? line.endIndex)], as: UTF8.self)
+    var value = colon.map { line[($0 + 1)...] } ?? []
+    if value.first == UInt8(ascii: " ") { value = value.dropFirst() }
+    switch name {
+    case "event": type = String(decoding: value, as: UTF8.self)
+    case "data": data.append(String(decoding: value, as: UTF8.self))
+    case "id": if !value.contains(0) { id = String(decoding: value, as: UTF8.self) }
+    case "retry":
+      let isDigits = !value.isEmpty && value.allSatisfy { (0x30...0x39).contains($0) }
+      if isDigits, let number = Int(String(decoding: value, as: UTF8.self)) { retryMilliseconds = number }
+    default: break
+    }
+    return nil
+  }
+
+  private mutating func dispatch() -> ServerSentEvent? {
+    defer {
+      type = ""
+      data = []
+      id = nil
+    }
+    if let id { lastEventID = id }
+    guard !data.isEmpty else { return nil }
+    return ServerSentEvent(
+      type: type.isEmpty ? "message" : type, data: data.joined(separator: "\n"), id: id)
+  }
+}

@@ -1,0 +1,104 @@
+import ArgumentParser
+import Dispatch
+import DockrionCore
+import Foundation
+
+struct TestCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "test",
+    abstract: "Runs a Dockfile's agent once, in this process, and prints its events.",
+    discussion: """
+      The payload is checked against io_schema.input, as the server does it, and the output against \
+      io_schema.output. Events pass the Dockfile's filter. The exit code is 1 when the agent fails, and 130 after \
+      Ctrl-C, which cancels it; a second one ends at once.
+
+      Example: dockrion test -p '{"text":"Hello, world!"}'
+      """)
+
+  @Argument(help: "The Dockfile.", completion: .file(extensions: ["yaml", "yml"]))
+  var dockfile = "Dockfile.yaml"
+
+  @OptionGroup var payload: PayloadOptions
+
+  @Option(help: "text; jsonl, an event's JSON a line; or sse, as /invoke/stream sends it.")
+  var format = EventFormat.text
+
+  func run() throws {
+    let file: Dockfile
+    do { file = try Dockfile.load(path: dockfile) } catch { throw CommandError("\(error)") }
+    guard let agent = BuiltinAgents.all[file.agent.lookupName] else {
+      let known = BuiltinAgents.all.keys.sorted().joined(separator: ", ")
+      throw CommandError(
+        "\(dockfile): agent \"\(file.agent.lookupName)\" is not registered; this program has: \(known)")
+    }
+    let input = try payload.read().object
+    if let problem = (file.inputSchema ?? agent.inputSchema)?.check(input) {
+      let schema = file.inputSchema == nil ? "what \(file.agent.lookupName) takes" : "io_schema.input"
+      throw CommandError("the payload does not fit \(schema): \(problem)")
+    }
+    let identity = EventEncoder.Identity.request(UUID().uuidString.lowercased())
+    let run = LocalRun(file, identity: identity)
+    let interrupts = Interrupts(run.canceller)
+    let printer = EventPrinter(format)
+    var parser = ServerSentEventParser()
+    var last: ServerSentEvent?
+    let outcome = try run.play(agent, input: input) { sequence, record in
+      var writer = ByteWriter()
+      record.write(sequence: sequence, id: false, to: &writer)
+      for event in parser.feed(writer.bytes) {
+        printer.print(event)
+        last = event
+      }
+    }
+    printer.finish()
+    switch outcome {
+    case .completed(let output):
+      if let last { try printer.printOutput(of: last) }
+      try check(output: output, file)
+    case .failed, .cancelled: throw ExitCode(interrupts.happened ? Exit.interrupted : Exit.failure)
+    }
+  }
+
+  private func check(output: [UInt8], _ file: Dockfile) throws {
+    guard let document = file.outputSchema?.object else { return }
+    let schema: InputSchema
+    do { schema = try InputSchema(document) } catch {
+      return Report.note("note: the output was not checked, io_schema.output is no schema: \(error)")
+    }
+    let object = try output.withUnsafeBytes { try JSONObject(parsing: $0) }
+    if let problem = schema.check(object) {
+      throw CommandError("the output does not fit io_schema.output: \(problem)")
+    }
+  }
+}
+
+/// Ctrl-C: the first cancels the run, the second ends the process.
+private final class Interrupts {
+  private let source: (any DispatchSourceSignal)?
+  private let count = Locked(0)
+
+  init(_ canceller: LocalRun.Canceller) {
+    guard !Interrupt.isIgnored else {
+      source = nil
+      return
+    }
+    signal(SIGINT, SIG_IGN)
+    let source = DispatchSource.makeSignalSource(
+      signal: SIGINT, queue: DispatchQueue(label: "dockrion.interrupts"))
+    self.source = source
+    let count = count
+    source.setEventHandler {
+      let times = count.withLock { count in
+        count += 1
+        return count
+      }
+      if times > 1 { _exit(Exit.interrupted) }
+      canceller.cancel(reason: "interrupted")
+    }
+    source.resume()
+  }
+
+  deinit { source?.cancel() }
+
+  var happened: Bool { count.withLock { $0 } > 0 }
+}

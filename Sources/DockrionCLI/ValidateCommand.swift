@@ -1,0 +1,149 @@
+import ArgumentParser
+import DockrionCore
+
+struct ValidateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "validate",
+    abstract: "Checks a Dockfile and reports everything that is wrong with it.",
+    discussion: """
+      Errors and warnings go to standard error, each with file, line and column; what would be served goes to \
+      standard output. With --format json one object on standard output holds all of it.
+
+      Example: dockrion validate config/Dockfile.yaml --format json
+      """)
+
+  @Argument(help: "The Dockfile.", completion: .file(extensions: ["yaml", "yml"]))
+  var dockfile = "Dockfile.yaml"
+
+  @Flag(name: .shortAndLong, help: "Prints errors and nothing else.")
+  var quiet = false
+
+  @Option(help: "text or json.")
+  var format = ReportFormat.text
+
+  func run() throws {
+    let errors: [DockfileIssue]
+    var valid: Dockfile?
+    do {
+      let read = try Dockfile.load(path: dockfile)
+      (valid, errors) = (read, [])
+    } catch {
+      errors = error.issues
+    }
+    switch format {
+    case .text: printText(errors, valid)
+    case .json: try printJSON(errors, valid)
+    }
+    if valid == nil { throw ExitCode(Exit.failure) }
+  }
+
+  private func printText(_ errors: [DockfileIssue], _ valid: Dockfile?) {
+    let terminal = Terminal.errors
+    for issue in errors { Report.error(shown(issue, terminal.styled("error", .red))) }
+    guard !quiet else { return }
+    for issue in valid?.warnings ?? [] { Report.error(shown(issue, terminal.styled("warning", .yellow))) }
+    if let valid {
+      Output.line("\(dockfile) is valid")
+      for (name, value) in DockfileSummary(valid).rows { Output.line("  \(name.padded(to: 10)) \(value)") }
+    } else {
+      Report.error("\(dockfile): \(errors.count) error\(errors.count == 1 ? "" : "s")")
+    }
+  }
+
+  private func shown(_ issue: DockfileIssue, _ kind: String) -> String {
+    let place = [issue.path, issue.line.map(String.init), issue.column.map(String.init)]
+    let field = issue.field.isEmpty ? "" : issue.field + ": "
+    return place.compactMap(\.self).joined(separator: ":") + ": \(kind): \(field)\(issue.message)"
+  }
+
+  private func printJSON(_ errors: [DockfileIssue], _ valid: Dockfile?) throws {
+    func list(_ issues: [DockfileIssue]) -> JSONValue { .array(issues.map { .object(Self.json($0)) }) }
+    var report: JSONObject = [
+      "path": .string(dockfile), "valid": .bool(valid != nil), "errors": list(errors),
+      "warnings": list(valid?.warnings ?? []),
+    ]
+    if let valid {
+      let rows = DockfileSummary(valid).rows
+      report["summary"] = .object(JSONObject(rows.map { ($0.name, .string($0.value)) }))
+    }
+    if !quiet || valid == nil { Output.line(try JSONText.line(.object(report))) }
+  }
+
+  private static func json(_ issue: DockfileIssue) -> JSONObject {
+    [
+      "file": .string(issue.path), "line": issue.line.map { .int(Int64($0)) } ?? .null,
+      "column": issue.column.map { .int(Int64($0)) } ?? .null, "field": .string(issue.field),
+      "message": .string(issue.message),
+    ]
+  }
+}
+
+/// What a Dockfile would serve, in a few lines for a person.
+struct DockfileSummary {
+  let rows: [(name: String, value: String)]
+
+  init(_ dockfile: Dockfile) {
+    let agent = dockfile.agent
+    let kind =
+      BuiltinAgents.all[agent.lookupName] == nil
+      ? "for a program that registers it" : "built in"
+    var routes: [String] = []
+    if dockfile.expose.rest { routes.append("POST /invoke") }
+    if dockfile.expose.streaming { routes.append("POST /invoke/stream") }
+    if dockfile.streaming.asyncRuns { routes.append("/runs") }
+    let host = dockfile.expose.host
+    let place =
+      dockfile.expose.unixSocket.map { "unix:\($0)" }
+      ?? "http://\(host.contains(":") ? "[\(host)]" : host):\(dockfile.expose.port)"
+    let words = dockfile.streaming.filter.words
+    let auth: String
+    switch dockfile.auth {
+    case .none: auth = "none: anybody may call"
+    case .apiKey(let variable, let header, let bearer):
+      auth = "a key from \(variable), in \(header)\(bearer ? " or Authorization: Bearer" : "")"
+    }
+    rows = [
+      ("agent", "\(agent.name), framework \(agent.framework)"),
+      ("handler", "\(agent.lookupName) (\(kind))"),
+      ("listens", place),
+      ("serves", routes.joined(separator: ", ")),
+      ("events", words.isEmpty ? "the mandatory ones" : words.joined(separator: ", ")),
+      (
+        "runs",
+        "at most \(dockfile.streaming.maxRunSeconds) s, kept \(dockfile.streaming.retentionSeconds) s after their end"
+      ),
+      ("auth", auth),
+      ("cors", dockfile.expose.cors.map { $0.origins.joined(separator: ", ") } ?? "none"),
+    ]
+  }
+}
+
+enum JSONText {
+  /// The value on one line.
+  static func line(_ value: JSONValue) throws -> String {
+    var writer = ByteWriter()
+    try writer.append(json: value)
+    return String(decoding: writer.bytes, as: UTF8.self)
+  }
+
+  /// The value on lines of its own, indented by two spaces a level.
+  static func pretty(_ value: JSONValue, indentation: String = "") throws -> String {
+    let inner = indentation + "  "
+    switch value {
+    case .object(let object) where !object.isEmpty:
+      let members = try object.map { name, value in
+        "\(inner)\(try line(.string(name))): \(try pretty(value, indentation: inner))"
+      }
+      return "{\n" + members.joined(separator: ",\n") + "\n\(indentation)}"
+    case .array(let elements) where elements.contains { $0.object != nil || $0.array != nil }:
+      let shown = try elements.map { inner + (try pretty($0, indentation: inner)) }
+      return "[\n" + shown.joined(separator: ",\n") + "\n\(indentation)]"
+    default: return try line(value)
+    }
+  }
+}
+
+extension String {
+  /// The text with spaces behind it.
+  func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
+}

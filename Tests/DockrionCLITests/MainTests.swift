@@ -1,0 +1,50 @@
+import Testing
+
+/// What holds for every command.
+struct MainTests {
+  static let commands = [
+    ["run"], ["init"], ["add", "streaming"], ["add", "auth"], ["validate"], ["schema"], ["test"], ["tail"],
+    ["invoke"], ["runs"], ["cancel"], ["doctor"], ["version"],
+  ]
+
+  @Test(arguments: commands)
+  func helpHasAnExample(command: [String]) throws {
+    let directory = try TemporaryDirectory()
+    let result = try Command(command + ["--help"], in: directory).finish()
+    #expect(result.code == 0)
+    #expect(
+      result.out.replacing("\n", with: " ").contains("Example: dockrion " + command.joined(separator: " ")))
+  }
+
+  @Test(arguments: commands)
+  func anUnknownOptionIsWrongUsage(command: [String]) throws {
+    let directory = try TemporaryDirectory()
+    let id = [["tail"], ["cancel"]].contains(command) ? ["r"] : []
+    let result = try Command(command + id + ["--frobnicate"], in: directory).finish()
+    #expect(result.code == 2)
+    #expect(result.out.isEmpty)
+    #expect(result.err.contains("--frobnicate"))
+  }
+
+  @Test(arguments: ["bash", "zsh", "fish"])
+  func makesCompletions(shell: String) throws {
+    let directory = try TemporaryDirectory()
+    let result = try dockrion("--generate-completion-script", shell, in: directory)
+    #expect(result.code == 0)
+    #expect(result.out.contains("streaming-events"))
+  }
+
+  @Test func tellsItsVersion() throws {
+    let directory = try TemporaryDirectory()
+    #expect(try dockrion("--version", in: directory).out == "0.1.0\n")
+    let result = try dockrion("version", in: directory)
+    #expect(result.code == 0)
+    #expect(result.out.wholeMatch(of: /dockrion 0\.1\.0\nlibevent 2\.\S+\n/) != nil)
+  }
+
+  @Test func aNameOfNoCommandIsWrongUsage() throws {
+    let directory = try TemporaryDirectory()
+    #expect(try dockrion("frobnicate", in: directory).code == 2)
+    #expect(try dockrion(in: directory).code == 0)
+  }
+}
