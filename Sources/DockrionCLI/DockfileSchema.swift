@@ -132,12 +132,23 @@ enum DockfileSchema {
             (
               "url",
               described(
-                "redis://host:port, rediss://host:port or unix://path.",
-                ["anyOf": [["type": "string", "pattern": "^(redis|rediss|unix)://\\S+$"], variable, null]])
+                "redis://[user:password@]host[:port][/db] or unix:///path.",
+                ["anyOf": [["type": "string", "pattern": "^(redis|unix)://\\S+$"], variable, null]])
             ),
             ("stream_ttl_seconds", integer("Seconds a run is kept after its end.", 60...604_800)),
             ("max_events_per_run", integer("Events a run keeps.", 10...100_000)),
-            ("connection_pool_size", integer("Connections to Redis.", 1...1000)),
+            ("connection_pool_size", integer("Connections to Redis.", 1...1000, default: 10)),
+            ("key_prefix", text("What all keys begin with; dockrion unless given.")),
+            (
+              "lease_seconds",
+              integer("Seconds after which a silent server's runs are given up.", 2...300, default: 10)
+            ),
+            ("connect_timeout_seconds", integer("Seconds to connect.", 1...60, default: 5)),
+            ("command_timeout_seconds", integer("Seconds to wait for an answer.", 1...60, default: 5)),
+            (
+              "max_pending_bytes",
+              bytes("Bytes of one run's events that may wait.", (64 << 10)...(1 << 30), default: 16 << 20)
+            ),
           ])
       ),
     ])
@@ -183,6 +194,10 @@ enum DockfileSchema {
       ),
       ("shutdown_grace_seconds", integer("Seconds runs get after SIGTERM.", 0...3600, default: 10)),
       ("max_body_bytes", bytes("Bytes of a request's body.", 1...(1 << 30), default: 1 << 20)),
+      (
+        "max_buffered_bytes",
+        bytes("Bytes that may wait on all connections.", (32 << 20)...(1 << 40), default: 256 << 20)
+      ),
       ("request_timeout_seconds", integer("Seconds a request may take to arrive.", 1...3600, default: 30)),
       ("keep_alive_seconds", integer("Seconds a connection may idle.", 1...3600, default: 75)),
     ])

@@ -27,44 +27,32 @@ enum RedisCheck {
   }
 
   /// The URL itself is never shown whole: it may hold a password.
-  static func check(_ url: String) -> Finding {
-    let advice = "start Redis there, or correct streaming.redis.url"
-    guard let parts = URLComponents(string: url), let scheme = parts.scheme,
-      ["redis", "rediss", "unix"].contains(scheme)
-    else {
-      return .fail("Redis", "streaming.redis.url is no Redis URL", "use redis://host:port")
+  static func check(_ text: String) -> Finding {
+    let url: RedisURL
+    do { url = try RedisURL(text) } catch {
+      return .fail("Redis", "streaming.redis.url: \(error)", "write url: \(StreamingSection.redisURL)")
     }
-    let host = parts.host.flatMap { $0.isEmpty ? nil : $0 } ?? "127.0.0.1"
-    let port = parts.port ?? 6379
-    let place = scheme == "unix" ? "unix:\(parts.path)" : "\(host):\(port)"
     do {
-      switch scheme {
-      case "unix":
-        return verdict(
-          try SocketProbe.ask(unixSocket: parts.path, commands(parts), seconds: timeoutSeconds), place)
-      case "rediss":
-        _ = try SocketProbe.ask(host: host, port: port, "", seconds: timeoutSeconds)
-        return .warn(
-          "Redis", "\(place) takes connections; what it says over TLS was not checked",
-          "try: redis-cli --tls -h \(host) -p \(port) ping")
-      default:
-        let name = host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host
-        return verdict(
-          try SocketProbe.ask(host: name, port: port, commands(parts), seconds: timeoutSeconds), place)
-      }
+      let reply =
+        switch url.place {
+        case .unix(let path): try SocketProbe.ask(unixSocket: path, commands(url), seconds: timeoutSeconds)
+        case .tcp(let host, let port):
+          try SocketProbe.ask(host: host, port: port, commands(url), seconds: timeoutSeconds)
+        }
+      return verdict(reply, "\(url)")
     } catch {
-      return .fail("Redis", "\(place) does not answer: \(error)", advice)
+      return .fail(
+        "Redis", "\(url) does not answer: \(error)", "start Redis there, or correct streaming.redis.url")
     }
   }
 
   /// `AUTH`, where the URL has a password, and `PING`, in Redis' own protocol.
-  private static func commands(_ url: URLComponents) -> String {
+  private static func commands(_ url: RedisURL) -> String {
     func command(_ words: [String]) -> String {
       "*\(words.count)\r\n" + words.map { "$\($0.utf8.count)\r\n\($0)\r\n" }.joined()
     }
     guard let password = url.password else { return command(["PING"]) }
-    let user = url.user.flatMap { $0.isEmpty ? nil : $0 }
-    return command(["AUTH"] + [user, password].compactMap(\.self)) + command(["PING"])
+    return command(["AUTH"] + [url.user, password].compactMap(\.self)) + command(["PING"])
   }
 
   private static func verdict(_ reply: String, _ place: String) -> Finding {

@@ -122,10 +122,11 @@ struct AddTests {
   }
 
   @Test func writesTheRedisSection() throws {
-    let section = StreamingSection(backend: .redis, events: try EventWords(parsing: "debug")).text
-    let new = try SectionEditor(Self.plain, path: "Dockfile.yaml").placing("streaming", section)
+    let directory = try TemporaryDirectory(dockfile: Self.plain)
+    let result = try dockrion("add", "streaming", "--events", "debug", "--backend", "redis", in: directory)
+    #expect(result.code == 0, "\(result.err)")
     #expect(
-      new == Self.plain + """
+      try directory.read("Dockfile.yaml") == Self.plain + """
 
         streaming:
           backend: redis               # where runs are kept: for all instances
