@@ -59,7 +59,7 @@ private func read(_ text: String, pieces: Int, ends: Bool = false) throws -> (
 
   @Test(arguments: [10, 40, 60, 90]) func cutResponseIsRefused(length: Int) {
     #expect(throws: LoadError.self) {
-      try read(String(Self.chunked.prefix(length)), pieces: 1000, ends: true)
+      try read(String(decoding: Self.chunked.utf8.prefix(length), as: UTF8.self), pieces: 1000, ends: true)
     }
   }
 }

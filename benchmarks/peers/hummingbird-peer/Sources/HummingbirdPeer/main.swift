@@ -7,7 +7,12 @@ import Hummingbird
 struct Payload: Decodable, Sendable {
   var text: String?
   var tokens: Int?
-  var interval_ms: Double?
+  var interval: Double?
+
+  enum CodingKeys: String, CodingKey {
+    case text, tokens
+    case interval = "interval_ms"
+  }
 }
 
 struct Output: Encodable {
@@ -17,7 +22,12 @@ struct Output: Encodable {
 struct Metadata: Encodable {
   var agent = "bench"
   var framework = "hummingbird"
-  var latency_seconds: Double
+  var latency: Double
+
+  enum CodingKeys: String, CodingKey {
+    case agent, framework
+    case latency = "latency_seconds"
+  }
 }
 
 struct Reply: ResponseEncodable {
@@ -45,19 +55,20 @@ router.post("/invoke") { request, context -> Reply in
   let start = ContinuousClock.now
   let payload = try await request.decode(as: Payload.self, context: context)
   let seconds = (ContinuousClock.now - start) / .seconds(1)
-  return Reply(output: Output(text: payload.text ?? ""), metadata: Metadata(latency_seconds: seconds))
+  return Reply(output: Output(text: payload.text ?? ""), metadata: Metadata(latency: seconds))
 }
 
 router.post("/invoke/stream") { request, context -> Response in
   let payload = try await request.decode(as: Payload.self, context: context)
   let tokens = payload.tokens ?? 16
-  let interval = payload.interval_ms ?? 0
+  let interval = payload.interval ?? 0
   let id = UUID().uuidString.lowercased()
   return Response(
     status: .ok,
     headers: [.contentType: "text/event-stream", .cacheControl: "no-cache, no-transform"],
     body: ResponseBody { writer in
-      try await writer.write(event("started", id, 1, "\"agent_name\":\"bench\",\"framework\":\"hummingbird\""))
+      try await writer.write(
+        event("started", id, 1, "\"agent_name\":\"bench\",\"framework\":\"hummingbird\""))
       for index in 0..<tokens {
         if interval > 0, index > 0 { try await Task.sleep(for: .milliseconds(interval)) }
         try await writer.write(event("token", id, index + 2, "\"content\":\"tok\(index) \""))
