@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -81,7 +82,7 @@ class Dockrion(Peer):
 
     def version(self):
         lines = (ROOT / "CHANGELOG.md").read_text().splitlines()
-        release = next(line[3:] for line in lines if line.startswith("## "))
+        release = next(line[3:] for line in lines if re.match(r"## \d", line))
         return f"{release}, {machine.first_line(['swift', '--version'])}"
 
     def command(self, agent, port, directory):
