@@ -73,6 +73,30 @@ private let isInstalled = NginxProcess.path() != nil
     }
   }
 
+  /// With buffering nginx would take everything and write it into a file.
+  @Test func aClientThatTakesNothingHoldsTheAgentBack() throws {
+    try withServer(dockfile("scripted")) { server throws in
+      try withNginx(before: server) { nginx throws in
+        let body = #"{"tokens":30000,"token_bytes":2000}"#
+        let stream = try EventStream(
+          on: Connection(to: nginx.endpoint, receiveBuffer: 8192),
+          request: requestText("POST", "/invoke/stream", body: body))
+        var (last, since) = (0.0, monotonicNanoseconds())
+        let settled = try eventually(within: 30) {
+          let tokens = try server.metrics().sum("dockrion_events_total", ["type": "token"])
+          if tokens != last { (last, since) = (tokens, monotonicNanoseconds()) }
+          return seconds(since: since) > 1
+        }
+        #expect(settled)
+        // Of 2,000 bytes each: the buffers of two sockets, 20 MB at the utmost.
+        #expect(last > 0 && last < 15_000)
+        #expect(try server.metrics().sum("dockrion_active_runs") == 1)
+        stream.connection.close()
+        #expect(try eventually(within: 10) { try server.metrics().sum("dockrion_active_runs") == 0 })
+      }
+    }
+  }
+
   @Test func lastEventIDPasses() throws {
     try withServer(dockfile("scripted")) { server throws in
       try withNginx(before: server) { nginx throws in
