@@ -137,7 +137,7 @@ struct Reconnect: ParsableCommand {
 struct Held: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Streams that wait, and what each costs the server in memory.",
-    discussion: "Example: dockrion-load held --streams 5000 --pid $(pgrep -x dockrion)")
+    discussion: "Example: dockrion-load held --streams 5000 --pid PID")
 
   @OptionGroup var common: Common
   @Option(help: "Streams to hold.") var streams = 5000

@@ -14,9 +14,9 @@ struct DockrionLoad: ParsableCommand {
       Examples:
         dockrion-load streams --streams 2000 --tokens 50 --interval 20
         dockrion-load latency --streams 20 --tokens 200 --interval 5 --runs
-        dockrion-load fanout --subscribers 1000 --tokens 1000 --pid $(pgrep -x dockrion)
+        dockrion-load fanout --subscribers 1000 --tokens 1000 --pid PID
         dockrion-load reconnect --clients 200 --tokens 2000 --interval 1
-        dockrion-load held --streams 5000 --pid $(pgrep -x dockrion) --json held.json
+        dockrion-load held --streams 5000 --pid PID --json held.json
       """,
     subcommands: [Streams.self, First.self, Latency.self, Fanout.self, Reconnect.self, Held.self])
 }

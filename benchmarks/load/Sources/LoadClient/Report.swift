@@ -79,7 +79,7 @@ public struct Report: Codable, Sendable {
           + String(repeating: " ", count: width - value.count) + value + " " + figure.unit)
     }
     if isVoid {
-      lines += ["", "VOID: \(violationCount) streams were not whole"] + violations.map { "  " + $0 }
+      lines += ["", "VOID, for \(violationCount) reasons:"] + violations.map { "  " + $0 }
     }
     let details = versions.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
     lines += [
