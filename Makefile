@@ -2,7 +2,7 @@
 SWIFT ?= swift
 DOCKFILE ?= config/Dockfile.yaml
 
-.PHONY: run build test test-thread test-address check format tools tools-test
+.PHONY: run build test test-thread test-address check format tools tools-test bench bench-smoke
 
 run: build
 	exec .build/release/dockrion run $(DOCKFILE)
@@ -25,12 +25,33 @@ test-thread: tools-test
 test-address: tools-test
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-address $(NO_MEMORY_FIGURES)
 
+SWIFT_FILES = Package.swift Sources Tests $(foreach package,load peers/hummingbird-peer,\
+  $(wildcard $(foreach part,Package.swift Sources Tests,benchmarks/$(package)/$(part))))
+
 check: tools
-	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
+	$(SWIFT) format lint --strict --recursive $(SWIFT_FILES)
 	$(SWIFT) build --build-tests
 
 format:
-	$(SWIFT) format --in-place --recursive Package.swift Sources Tests
+	$(SWIFT) format --in-place --recursive $(SWIFT_FILES)
+
+# About half an hour, for a machine that does nothing else; benchmarks/README.md.
+bench: build
+	@scripts/install-tools bench
+	$(SWIFT) build -c release --package-path benchmarks/load
+	$(MAKE) -C benchmarks/peers/evhttp
+	-$(SWIFT) build -c release --package-path benchmarks/peers/hummingbird-peer
+	-test -x benchmarks/.venv/bin/uvicorn || { python3 -m venv benchmarks/.venv && \
+	  benchmarks/.venv/bin/pip install -q -r benchmarks/peers/python/requirements.txt; }
+	benchmarks/run $(BENCH)
+
+# Every scenario once, tiny, on debug builds: whether it works, not how fast it is.
+bench-smoke:
+	@scripts/install-tools bench-smoke
+	$(SWIFT) build --product dockrion
+	$(SWIFT) test --package-path benchmarks/load
+	$(MAKE) -C benchmarks/peers/evhttp
+	benchmarks/run --smoke --configuration debug
 
 tools:
 	@scripts/install-tools build

@@ -288,11 +288,21 @@ final class Server {
     metrics.request(
       route: exchange.route, method: pattern == .direct ? .post : .get, status: exchange.status,
       nanoseconds: Clock.monotonicNanoseconds() - exchange.startedAt)
-    if reason == .stalled {
-      logger.notice(
-        "closed a stream: the client took nothing for \(dockfile.runtime.stallTimeoutSeconds) s",
-        metadata: ["reason": "\(reason.rawValue)", "route": "\(router.metricNames[exchange.route])"])
-    }
+    guard reason == .stalled || logger.logLevel <= .debug else { return }
+    let seconds = dockfile.runtime.stallTimeoutSeconds
+    logger.log(
+      level: reason == .stalled ? .notice : .debug,
+      reason == .stalled ? "closed a stream: the client took nothing for \(seconds) s" : "a stream has ended",
+      metadata: [
+        "reason": "\(reason.rawValue)", "route": "\(router.metricNames[exchange.route])",
+        "client": "\(client(exchange))",
+      ])
+  }
+
+  /// The client's address, for the log.
+  private func client(_ exchange: Exchange) -> String {
+    let peer = dockfile.expose.unixSocket == nil ? exchange.connection.peerAddress : "unix"
+    return dockfile.expose.trustedProxies.client(peer: peer, forwardedFor: exchange.forwardedFor)
   }
 
   /// Counts a connection that was closed to keep within `runtime.max_buffered_bytes`, and says so once a second.

@@ -34,6 +34,8 @@ public struct Dockfile: Sendable {
     public var unixSocket: String?
     /// Which origins a browser may call from; nil answers without CORS headers.
     public var cors: CORS?
+    /// Whose `X-Forwarded-For` is believed; nobody's by default.
+    public var trustedProxies = TrustedProxies()
   }
 
   /// `expose.cors`.

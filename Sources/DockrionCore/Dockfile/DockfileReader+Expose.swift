@@ -3,7 +3,7 @@ import Foundation
 extension DockfileReader {
   func expose() -> Dockfile.Expose {
     let section = top.section(
-      "expose", known: ["rest", "streaming", "host", "port", "unix_socket", "cors"])
+      "expose", known: ["rest", "streaming", "host", "port", "unix_socket", "cors", "trusted_proxies"])
     var expose = Dockfile.Expose()
     expose.rest = section.bool("rest", default: expose.rest)
     expose.streaming = streamingMode(in: section, default: expose.streaming)
@@ -18,6 +18,7 @@ extension DockfileReader {
     expose.port = section.int("port", 1...65_535, default: expose.port)
     expose.unixSocket = unixSocket(in: section)
     expose.cors = cors(in: section)
+    expose.trustedProxies = trustedProxies(in: section)
     return expose
   }
 
@@ -52,6 +53,22 @@ extension DockfileReader {
       section.warn("port", "the port has no effect: unix_socket is given, and the server listens there")
     }
     return path
+  }
+
+  private func trustedProxies(in section: ConfigSection) -> TrustedProxies {
+    var proxies = TrustedProxies()
+    guard let node = section.given("trusted_proxies") else { return proxies }
+    var elements = [node]
+    if case .sequence(let list) = node.content { elements = list }
+    for element in elements where !element.isBroken {
+      guard let text = element.text, proxies.add(text) else {
+        issues.error(
+          "expose.trusted_proxies", at: element.place,
+          "\(element.shown) is no proxy; use an IP address, a network such as 10.0.0.0/8, or unix")
+        continue
+      }
+    }
+    return proxies
   }
 
   private func cors(in section: ConfigSection) -> Dockfile.CORS? {

@@ -1,7 +1,7 @@
 /// Bytes being put together: a buffer that grows by doubling and is freed with its owner.
 ///
 /// It exists for the encoder and for the loop's replies, where the standard array's checks on every append
-/// show in a profile of `benchmarks/stream.lua`.
+/// show in a profile of `benchmarks/wrk/stream.lua`.
 public struct ByteWriter: ~Copyable {
   private var start: UnsafeMutablePointer<UInt8>
   private var capacity: Int

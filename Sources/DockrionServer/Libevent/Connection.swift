@@ -50,6 +50,13 @@ final class Connection: DeadlineTarget {
     setDeadline(seconds: listener.limits.requestTimeoutSeconds)
   }
 
+  /// The peer's IP address; it says nothing on a Unix socket.
+  var peerAddress: String {
+    var (text, port): (UnsafeMutablePointer<CChar>?, UInt16) = (nil, 0)
+    evhttp_connection_get_peer(evcon, &text, &port)
+    return text.map { String(cString: $0) } ?? ""
+  }
+
   // MARK: Requests
 
   /// Bytes of a request have come in; evhttp keeps them until the request is whole.

@@ -23,6 +23,8 @@ final class Exchange {
   /// Who wants to hear of the client while the reply is outstanding.
   weak var owner: (any ExchangeOwner)?
   private(set) var status = 0
+  /// `X-Forwarded-For`, kept for the log where some proxies are trusted.
+  var forwardedFor: String?
   private var request: RequestPointer?
   private var mustClose = false
   private var isUnread = false

@@ -49,6 +49,7 @@ final class EventStream: ExchangeOwner, DeadlineTarget {
       if exchange.isChunked { writer.append("\r\n") }
     }
     head = writer.array()
+    if !server.dockfile.expose.trustedProxies.isEmpty { exchange.forwardedFor = exchange.readForwardedFor() }
     exchange.dropBody()
     exchange.owner = self
     server.streamOpened(pattern)
