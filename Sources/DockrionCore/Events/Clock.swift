@@ -31,7 +31,7 @@ extension ByteWriter {
     let milliseconds = wallNanoseconds / 1_000_000
     let seconds = milliseconds / 1000
     let days = seconds / 86_400
-    let secondOfDay = Int(seconds % 86_400)
+    let secondOfDay = seconds % 86_400
 
     let shifted = days + 719_468
     let era = shifted / 146_097
@@ -43,28 +43,29 @@ extension ByteWriter {
     let civilMonth = month < 10 ? month + 3 : month - 9
     let year = yearOfEra + era * 400 + (civilMonth <= 2 ? 1 : 0)
 
-    append(padded: Int(year), 4)
-    append(UInt8(ascii: "-"))
-    append(padded: Int(civilMonth), 2)
-    append(UInt8(ascii: "-"))
-    append(padded: Int(day), 2)
-    append(UInt8(ascii: "T"))
-    append(padded: secondOfDay / 3600, 2)
-    append(UInt8(ascii: ":"))
-    append(padded: secondOfDay / 60 % 60, 2)
-    append(UInt8(ascii: ":"))
-    append(padded: secondOfDay % 60, 2)
-    append(UInt8(ascii: "."))
-    append(padded: Int(milliseconds % 1000), 3)
-    append(UInt8(ascii: "Z"))
-  }
-
-  private mutating func append(padded value: Int, _ width: Int) {
-    var divisor = 1
-    for _ in 1..<width { divisor *= 10 }
-    while divisor > 0 {
-      append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value / divisor % 10))
-      divisor /= 10
+    append(exactly: 24) { out in
+      func two(_ at: Int, _ value: Int64) {
+        let value = UInt32(truncatingIfNeeded: value)
+        out[at] = UInt8(truncatingIfNeeded: 48 &+ value / 10)
+        out[at &+ 1] = UInt8(truncatingIfNeeded: 48 &+ value % 10)
+      }
+      two(0, year / 100)
+      two(2, year % 100)
+      out[4] = UInt8(ascii: "-")
+      two(5, civilMonth)
+      out[7] = UInt8(ascii: "-")
+      two(8, day)
+      out[10] = UInt8(ascii: "T")
+      two(11, secondOfDay / 3600)
+      out[13] = UInt8(ascii: ":")
+      two(14, secondOfDay / 60 % 60)
+      out[16] = UInt8(ascii: ":")
+      two(17, secondOfDay % 60)
+      out[19] = UInt8(ascii: ".")
+      let millisecond = milliseconds % 1000
+      two(20, millisecond / 10)
+      out[22] = UInt8(truncatingIfNeeded: 48 &+ millisecond % 10)
+      out[23] = UInt8(ascii: "Z")
     }
   }
 }

@@ -78,6 +78,14 @@ public struct ByteWriter: ~Copyable {
     text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
   }
 
+  /// Lets `body` write that many bytes; it writes each of them.
+  @inline(__always)
+  mutating func append(exactly length: Int, _ body: (UnsafeMutablePointer<UInt8>) -> Void) {
+    reserve(length)
+    body(start + count)
+    count += length
+  }
+
   /// Writes an integer in decimal.
   public mutating func append(decimal value: Int) {
     reserve(20)
