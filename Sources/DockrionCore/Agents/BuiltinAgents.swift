@@ -26,6 +26,29 @@ public struct EchoAgent: Agent {
 
   /// Cuts a text after each run of white space, so that the pieces joined are the text again.
   static func words(of text: String) -> [String] {
+    text.utf8.allSatisfy { $0 < 0x80 } ? asciiWords(of: text) : characterWords(of: text)
+  }
+
+  /// The same without taking characters apart, which costs ten times as much.
+  private static func asciiWords(of text: String) -> [String] {
+    var words: [String] = []
+    let bytes = text.utf8
+    var start = bytes.startIndex
+    var (afterSpace, hasWord) = (false, false)
+    for index in bytes.indices {
+      let isSpace = bytes[index] == 0x20 || (0x09...0x0D).contains(bytes[index])
+      if afterSpace, !isSpace, hasWord {
+        words.append(String(text[start..<index]))
+        start = index
+      }
+      afterSpace = isSpace
+      if !isSpace { hasWord = true }
+    }
+    if start < bytes.endIndex { words.append(String(text[start...])) }
+    return words
+  }
+
+  private static func characterWords(of text: String) -> [String] {
     var words: [String] = []
     var start = text.startIndex
     var afterSpace = false

@@ -174,6 +174,12 @@ private final class Loop {
       #expect(EchoAgent.words(of: text).joined() == text)
     }
     #expect(EchoAgent.words(of: "Hello, world!") == ["Hello, ", "world!"])
+    // A letter beyond ASCII takes the other way, to the same words.
+    for text in ["  a  b c ", "", " ", "a\r\nb\tc", "\u{1C}a \u{1F} b", "one"] {
+      #expect(
+        EchoAgent.words(of: text + "x")
+          == EchoAgent.words(of: text + "é").map { $0.replacing("é", with: "x") })
+    }
   }
 
   @Test func blockedWorkersDoNotStallTheOthers() {
