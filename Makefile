@@ -7,8 +7,9 @@ DOCKFILE ?= config/Dockfile.yaml
 run: build
 	exec .build/release/dockrion run $(DOCKFILE)
 
+# Without the run-time checks for overlapping accesses: the tests, which are debug builds, run with them.
 build: tools
-	$(SWIFT) build -c release --product dockrion
+	$(SWIFT) build -c release --product dockrion -Xswiftc -enforce-exclusivity=unchecked
 
 test: tools-test
 	$(SWIFT) test
