@@ -68,6 +68,16 @@ enum DockfileSchema {
       ("port", integer("The port to listen on.", 1...65_535, default: 8080)),
       ("unix_socket", text("Listens on this socket, and not on host and port.")),
       ("cors", cors),
+      (
+        "trusted_proxies",
+        described(
+          "Whose X-Forwarded-For is believed: addresses, networks such as 10.0.0.0/8, or unix.",
+          [
+            "anyOf": [
+              ["type": ["string", "null"]], ["type": "array", "items": ["type": "string"]],
+            ]
+          ])
+      ),
     ])
 
   private static let origins: JSONValue = [

@@ -77,15 +77,11 @@ final class NginxProcess {
     return text.split(separator: " ").compactMap { pid_t($0) }
   }
 
-  /// Where nginx is; nil where it is not installed.
-  static func path() -> String? {
-    ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx", "/usr/local/bin/nginx"].first {
-      FileManager.default.isExecutableFile(atPath: $0)
-    }
-  }
-
   private static func executable() throws -> String {
-    guard let path = path() else { throw ClientError("nginx is not installed; scripts/install-tools test") }
+    let places = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx", "/usr/local/bin/nginx"]
+    guard let path = places.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else {
+      throw ClientError("nginx is not installed; scripts/install-tools test")
+    }
     return path
   }
 
@@ -100,6 +96,7 @@ final class NginxProcess {
     }
     switch upstream {
     case .tcp(let port): try replace("server 127.0.0.1:8080 ", "server 127.0.0.1:\(port) ")
+    case .address(let host, let port): try replace("server 127.0.0.1:8080 ", "server \(host):\(port) ")
     case .unix(let path):
       try replace("unix:/run/dockrion/dockrion.sock ", "unix:\(path) ")
       try replace("proxy_pass http://dockrion_tcp;", "proxy_pass http://dockrion_unix;")

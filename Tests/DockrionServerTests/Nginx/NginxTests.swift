@@ -1,10 +1,8 @@
 import Foundation
 import Testing
 
-private let isInstalled = NginxProcess.path() != nil
-
 /// `config/nginx.conf` with a real nginx in front of a real server.
-@Suite(.ownsMachine, .enabled(if: isInstalled, "nginx is not installed")) struct NginxTests {
+@Suite(.ownsMachine) struct NginxTests {
   private static let slow = #"{"tokens":40,"interval_ms":50,"stamp":true}"#
 
   /// The longest time from a token's emit, which its text says, to its arrival.
