@@ -48,7 +48,8 @@ final class RedisLease: DeadlineTarget {
 
   /// A connection to Redis is there, again or for the first time.
   func connected() {
-    mayJudgeAt = Clock.monotonicNanoseconds() + leaseNanoseconds
+    // The others may have been away as we were, and get the time to renew their leases.
+    if backend.readyConnections == 1 { mayJudgeAt = Clock.monotonicNanoseconds() + leaseNanoseconds }
     renew()
   }
 

@@ -58,7 +58,7 @@ final class RunJournal {
       : cursor.stored == 0 ? RedisRecord.started(at: run.startedAt ?? Clock.wallNanoseconds()) : []
     let lifetime = endsHere ? backend.retentionSeconds : cursor.stored == 0 ? backend.lifetimeSeconds : nil
     let previous = cursor.stored
-    cursor.begin(through: through, end: endsHere ? run.finalRecord.status.rawValue : nil)
+    cursor.begin(through: through, end: endsHere ? run.endStatus?.rawValue : nil)
     connection.run(
       .append, keys: [keys.record, keys.events, keys.channel], count: 6 + fields.count * 2,
       arguments: { command in
@@ -87,8 +87,7 @@ final class RunJournal {
       answer = Self.answer(reply)
       if answer == .done { hasFailed = false }
     }
-    let end = run.hasEnded ? run.finalRecord.status.rawValue : nil
-    switch cursor.answered(answer, last: run.log.lastSequence, end: end) {
+    switch cursor.answered(answer, last: run.log.lastSequence, end: run.endStatus?.rawValue) {
     case .goOn:
       // It is still ours.
       run.feed.shownThrough = nil

@@ -61,6 +61,8 @@ final class Run: EventSink, DeadlineTarget {
   var status: RunStatus { machine.status.isFinal && !feed.isFinal ? .running : machine.status }
   /// True once the run has its terminal event, stored or not.
   var hasEnded: Bool { machine.status.isFinal }
+  /// The final status, stored or not.
+  var endStatus: RunStatus? { hasEnded ? machine.status : nil }
 
   func start(_ invocation: Invocation) {
     self.invocation = invocation

@@ -41,6 +41,47 @@ import Testing
     #expect(log.byteCount < 200_000)
   }
 
+  @Test func whatIsTakenBackIsGoneAndTheLogGoesOn() {
+    for kept in [0, 1, 7, 500, 999, 1000, 2000] {
+      let log = RunLog(eventsMax: 10_000)
+      for number in 1...1000 { log.append(token(String(repeating: "x", count: number % 300))) }
+      log.shrink()
+      log.truncate(after: kept)
+      let last = min(kept, 1000)
+      #expect(log.lastSequence == last && log.firstSequence == 1)
+      #expect(read(log, from: 1).count == last)
+      for number in 0..<300 { log.append(token("new \(number)")) }
+      let events = read(log, from: 1)
+      #expect(events.count == last + 300)
+      #expect(events.enumerated().allSatisfy { $1.hasPrefix("id: \($0 + 1)\nevent: token\n") })
+      #expect(events[last...].enumerated().allSatisfy { $1.contains("\"new \($0)\"") })
+    }
+  }
+
+  @Test func aLogThatHasDroppedItsBeginningCanBeTakenBackBehindIt() {
+    let log = RunLog(eventsMax: 10)
+    for number in 1...100 { log.append(token("\(number)")) }
+    log.truncate(after: 40)
+    #expect(log.firstSequence == 41 && log.lastSequence == 40 && log.byteCount == 0)
+    log.append(token("again"))
+    #expect(read(log, from: 41).count == 1)
+  }
+
+  @Test func storedEventsAreTakenAsTheyAre() {
+    let source = RunLog(eventsMax: 100)
+    let copy = RunLog(eventsMax: 100)
+    for number in 1...50 { source.append(token("\(number)")) }
+    copy.reset(nextSequence: 21)
+    for sequence in 21...50 {
+      copy.append(stored: source.read(from: sequence, bytesMax: 0).bytes, .token, customName: nil)
+    }
+    #expect(copy.firstSequence == 21 && copy.lastSequence == 50)
+    #expect(read(copy, from: 21) == Array(read(source, from: 1)[20...]))
+    #expect(copy.bytes(after: 20) == source.bytes(after: 20) && copy.bytes(after: 50) == 0)
+    let (bytes, next) = source.read(from: 1, through: 3, bytesMax: .max)
+    #expect(next == 4 && String(decoding: bytes, as: UTF8.self).hasSuffix("\"3\"}\n\n"))
+  }
+
   @Test func anEventLargerThanASegmentIsWhole() {
     let log = RunLog(eventsMax: 100)
     log.append(token("a"))
