@@ -129,6 +129,8 @@ final class Server {
   }
 
   private func tick() {
+    // On a core that they share, an agent that is ready can go first, and the loop need not sleep and be woken.
+    if activeCount > 0, !listener.hasWork { sched_yield() }
     let waiting = !listener.hasWork && unsentHeads.isEmpty && ready.park() && parsed.park()
     if waiting { loop.wake(at: nextDeadline, now: Clock.monotonicNanoseconds()) }
     loop.turn(waiting: waiting)

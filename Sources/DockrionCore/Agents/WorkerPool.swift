@@ -1,5 +1,6 @@
 import DequeModule
 import Dispatch
+import Glibc
 
 /// The threads that run agents: Dispatch lanes that take jobs from one queue.
 ///
@@ -10,6 +11,9 @@ import Dispatch
 public final class WorkerPool: TaskExecutor {
   /// How long all lanes must have been stuck before another one opens.
   public static let stallMilliseconds = 5
+
+  /// How often a lane that has nothing to do lets others run before it rests.
+  private static let looksBeforeRest = 2
 
   private enum Work: Sendable {
     case job(UnownedJob)
@@ -66,7 +70,17 @@ public final class WorkerPool: TaskExecutor {
   }
 
   private func drain(_ lane: Int) {
-    while let work = next(lane) {
+    var looks = 0
+    while true {
+      // The loop often has more in a moment; to sleep and be woken would cost more than the agent does.
+      let mayRest = looks == Self.looksBeforeRest
+      guard let work = next(lane, mayRest: mayRest) else {
+        if mayRest { return }
+        looks += 1
+        sched_yield()
+        continue
+      }
+      looks = 0
       switch work {
       case .job(let job): job.runSynchronously(on: asUnownedTaskExecutor())
       case .closure(let body): body()
@@ -74,9 +88,10 @@ public final class WorkerPool: TaskExecutor {
     }
   }
 
-  private func next(_ lane: Int) -> Work? {
+  private func next(_ lane: Int, mayRest: Bool) -> Work? {
     state.withLock { state in
       guard let work = state.work.popFirst() else {
+        guard mayRest else { return nil }
         state.active -= 1
         state.idleLanes.append(lane)
         return nil
