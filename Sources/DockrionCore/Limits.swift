@@ -39,6 +39,8 @@ public enum Limits {
   public static let drainEventsMax = 1024
   /// Bytes of events that go to Redis in one command, about.
   public static let journalBatchBytes = 256 << 10
+  /// Writes of a run, one a second, that Redis may refuse before the run is given up.
+  public static let journalRefusalsMax = 60
   /// Entries of a run's stream that are read from Redis in one answer.
   public static let followPageEntries = 200
   /// Seconds that a run from Redis stays in memory when nobody subscribes to it.

@@ -194,6 +194,7 @@ extension Server {
       runsToStart += 1
       hasReserved = true
     }
+    exchange.dropLargeBody()
     backend.admit(request) { [unowned self] result in
       if hasReserved { runsToStart -= 1 }
       do throws(ErrorReply) {

@@ -61,7 +61,7 @@ final class Connection: DeadlineTarget {
 
   /// Bytes of a request have come in; evhttp keeps them until the request is whole.
   private func receiving(_ count: Int) {
-    guard exchange == nil, isOpen, !closing else { return }
+    guard isOpen, !closing else { return }
     if isKeptAlive {
       isKeptAlive = false
       setDeadline(seconds: listener.limits.requestTimeoutSeconds)
@@ -71,9 +71,14 @@ final class Connection: DeadlineTarget {
     listener.boundBuffered()
   }
 
-  private func receivedAll() {
-    listener.bufferedBytes -= received
-    received = 0
+  /// Brings the listener's sum up to date with what this connection holds of requests: a body, and what is pipelined.
+  func countReceived() {
+    var now = 0
+    if isOpen, !closing {
+      now = evbuffer_get_length(bufferevent_get_input(buffer)) + (exchange?.bodyCount ?? 0)
+    }
+    listener.bufferedBytes += now - received
+    received = now
   }
 
   /// A whole request has been read.
@@ -81,7 +86,6 @@ final class Connection: DeadlineTarget {
     listener.deadlines.clear(deadline)
     deadline = nil
     countUnsent()
-    receivedAll()
     bufferevent_setcb(
       buffer, { _, me in Unmanaged<Connection>.fromOpaque(me!).takeUnretainedValue().pipelined() },
       { _, me in Unmanaged<Connection>.fromOpaque(me!).takeUnretainedValue().written() },
@@ -90,6 +94,7 @@ final class Connection: DeadlineTarget {
     bufferevent_enable(buffer, Int16(EV_READ))
     let exchange = Exchange(self, request)
     self.exchange = exchange
+    countReceived()
     listener.handle(exchange)
   }
 
@@ -101,6 +106,7 @@ final class Connection: DeadlineTarget {
   func end(_ request: RequestPointer, closing: Bool, unread: Bool) {
     exchange = nil
     endedCleanly = closing && !unread
+    countReceived()
     if closing { evhttp_add_header(request.pointee.output_headers, "Connection", "close") }
     // The reply's framing is ours; without this evhttp would add a last chunk after a chunked request.
     request.pointee.chunked = 0
@@ -203,7 +209,7 @@ final class Connection: DeadlineTarget {
     closing = true
     if closeReason == nil { closeReason = reason }
     countUnsent()
-    receivedAll()
+    countReceived()
     listener.closeSoon(self)
   }
 
@@ -216,7 +222,7 @@ final class Connection: DeadlineTarget {
     isOpen = false
     evbuffer_remove_cb_entry(bufferevent_get_input(buffer), inputCallback)
     countUnsent()
-    receivedAll()
+    countReceived()
     listener.deadlines.clear(deadline)
     deadline = nil
     if closeReason == nil, exchange == nil, isStillSent { listener.linger(buffer) }

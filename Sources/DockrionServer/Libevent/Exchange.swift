@@ -76,9 +76,13 @@ final class Exchange {
     return try body(UnsafeRawBufferPointer(start: evbuffer_pullup(buffer, -1), count: count))
   }
 
+  /// Bytes of the body that are still held.
+  var bodyCount: Int { request?.pointee.input_buffer.map { evbuffer_get_length($0) } ?? 0 }
+
   /// Frees the body's memory, for exchanges that last.
   func dropBody() {
     if let buffer = request?.pointee.input_buffer { evbuffer_drain(buffer, evbuffer_get_length(buffer)) }
+    connection.countReceived()
     if let headers = request?.pointee.input_headers, !wantsClose, isHTTP11 { evhttp_clear_headers(headers) }
   }
 
@@ -86,7 +90,9 @@ final class Exchange {
   func dropLargeBody() {
     guard let buffer = request?.pointee.input_buffer else { return }
     let count = evbuffer_get_length(buffer)
-    if count > 4096 { evbuffer_drain(buffer, count) }
+    guard count > 4096 else { return }
+    evbuffer_drain(buffer, count)
+    connection.countReceived()
   }
 
   private var isHTTP11: Bool {

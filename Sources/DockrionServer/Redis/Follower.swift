@@ -8,7 +8,11 @@ import DockrionCore
 final class Follower: DeadlineTarget {
   private enum Phase { case idle, subscribing, loading, live, over }
 
-  enum Found { case feed, unknown, unavailable }
+  enum Found {
+    case feed, unknown, unavailable
+    /// The follower has ended; somebody else may have the run now.
+    case forgotten
+  }
 
   let feed: RunFeed
   private unowned let backend: RedisBackend
@@ -66,6 +70,8 @@ final class Follower: DeadlineTarget {
 
   /// Looks whether something was missed, or the run has vanished.
   func check() {
+    // Redis may have refused a command, which breaks no connection.
+    if phase == .idle, !feed.isFinal, !feed.subscribers.isEmpty { return look() }
     guard phase == .live, !feed.isFinal else { return }
     backend.connection(for: feed.id).send(RedisCommand("HGET", keys.record, "seq")) { [weak self] reply in
       guard let self, self.phase == .live else { return }
@@ -163,6 +169,7 @@ final class Follower: DeadlineTarget {
     }
     account()
     feed.flush()
+    backend.makeRoom(for: self)
     if isBehind, phase == .live { load() }
     if feed.isFinal { ended() }
   }
@@ -204,25 +211,39 @@ final class Follower: DeadlineTarget {
 
   func deadlinePassed(_ tag: UInt8) {
     idle = nil
-    guard feed.subscribers.isEmpty, waiting.isEmpty else { return }
-    backend.forget(self)
+    if isResting { backend.forget(self) }
   }
 
   /// Lets go of the channel; for the backend, when it forgets this follower.
   func stop() {
     backend.clearDeadline(idle)
     idle = nil
-    if isSubscribed { backend.unsubscribe(keys.channel) }
+    if isSubscribed || phase == .subscribing { backend.unsubscribe(keys.channel) }
     isSubscribed = false
     phase = .over
     backend.bytes -= countedBytes
     countedBytes = 0
     feed.onEmpty = {}
+    if !feed.subscribers.isEmpty { feed.vanish() }
+    let told = waiting
+    waiting = []
+    for body in told { body(.forgotten) }
   }
+
+  /// True while nobody needs it.
+  var isResting: Bool { feed.subscribers.isEmpty && waiting.isEmpty }
 
   private func account() {
     let bytes = feed.log.byteCount
     backend.bytes += bytes - countedBytes
     countedBytes = bytes
+  }
+
+  /// Drops the oldest event while all the room is taken; false when only one is left.
+  func dropOldestEvent() -> Bool {
+    guard phase != .over, feed.log.firstSequence < feed.log.lastSequence else { return false }
+    feed.log.dropOldest()
+    account()
+    return true
   }
 }

@@ -55,7 +55,7 @@ final class RedisAdmission: DeadlineTarget {
       }
       // The first request has the key and has still to make its run, or its run is not kept any more.
       looksLeft -= 1
-      if looksLeft == 0 || Clock.wallNanoseconds() - createdAt > 2_000_000_000 {
+      if looksLeft == 0 {
         return claim(replacing: held)
       }
       backend.soon(self)
@@ -79,11 +79,31 @@ final class RedisAdmission: DeadlineTarget {
       }
       guard reply.int == 1 else {
         backend.releaseKey(of: run)
-        backend.notOwned(run.id)
+        backend.notOwned(run)
         return then(.failure(.runExists(run.id)))
       }
+      confirm()
+    }
+  }
+
+  /// The run is ours, unless the key was taken from us while its record was being made.
+  private func confirm() {
+    guard let key = request.key else {
       backend.adopt(run)
-      then(.success(.new(run)))
+      return then(.success(.new(run)))
+    }
+    backend.connection(for: run.id).send(RedisCommand("GET", backend.keys.idempotency(key.text))) {
+      [self] reply in
+      if let problem = reply.problem {
+        backend.abandon(run)
+        return then(.failure(.unavailable(problem)))
+      }
+      guard let held = reply.text, held != backend.claim(of: run) else {
+        backend.adopt(run)
+        return then(.success(.new(run)))
+      }
+      backend.abandon(run)
+      repeated(held, key)
     }
   }
 }

@@ -25,8 +25,10 @@ final class RedisBackend: RunBackend, RunKeeper {
   private let listener: RedisConnection
   private var lease: RedisLease!
   private var saidAway = false
+  // The inbox is subscribed to: the listener hears what it is told.
+  private var isListening = false
   // Runs whose records are being made, and those that were given up without knowing whether they were.
-  private var admitting: Set<String> = []
+  private var admitting: [String: Run] = [:]
   private var abandoned: [(run: Run, until: Int64)] = []
 
   init(
@@ -56,7 +58,10 @@ final class RedisBackend: RunBackend, RunKeeper {
       connection.onLoss = { [unowned self] in lost($0) }
     }
     listener.onReady = { [unowned self] in listening() }
-    listener.onLoss = { [unowned self] in lost($0) }
+    listener.onLoss = { [unowned self] in
+      isListening = false
+      lost($0)
+    }
     listener.onMessage = { [unowned self] in heard($0, $1) }
     listener.onSubscribed = { [unowned self] in subscribed($0) }
     for connection in connections + [listener] { connection.open() }
@@ -74,7 +79,7 @@ final class RedisBackend: RunBackend, RunKeeper {
   /// A connection for what belongs to no run; nil while there is none.
   var anyConnection: RedisConnection? { connections.first { $0.isReady } }
 
-  private var isUp: Bool { connections.allSatisfy(\.isReady) && listener.isReady }
+  private var isUp: Bool { connections.allSatisfy(\.isReady) && isListening }
 
   var outage: String? {
     if !isUp { return "Redis is not reachable" }
@@ -99,7 +104,6 @@ final class RedisBackend: RunBackend, RunKeeper {
     // Notices may have gone unheard.
     lease.takeRequests()
     for follower in Array(followers.values) { follower.subscribeAgain() }
-    sayWhenBack()
   }
 
   private func sayWhenBack() {
@@ -125,7 +129,12 @@ final class RedisBackend: RunBackend, RunKeeper {
   func subscribe(_ channel: String) { listener.subscribe(channel) }
   func unsubscribe(_ channel: String) { listener.unsubscribe(channel) }
 
-  private func subscribed(_ channel: String) { follower(of: channel)?.subscribed() }
+  private func subscribed(_ channel: String) {
+    if let follower = follower(of: channel) { return follower.subscribed() }
+    guard channel == keys.inbox(instance) else { return }
+    isListening = true
+    sayWhenBack()
+  }
 
   private func follower(of channel: String) -> Follower? {
     guard let start = channel.firstIndex(of: "{"), let end = channel.lastIndex(of: "}") else { return nil }
@@ -155,32 +164,51 @@ final class RedisBackend: RunBackend, RunKeeper {
     let connection = connection(for: run.id)
     let fields = RedisRecord.created(run.record, owner: instance, key: run.idempotencyKey?.text)
     // Before the record: a run that is listed and does not exist does no harm, one that nobody would look for does.
-    connection.send(RedisCommand("SADD", keys.owned(instance), run.id)) { _ in }
+    var refusal: RedisReply?
+    connection.send(RedisCommand("SADD", keys.owned(instance), run.id)) { reply in
+      if reply.problem != nil { refusal = reply }
+    }
     connection.run(
-      .create, keys: [keys.run(run.id).record], count: 1 + fields.count * 2,
+      .create, keys: [keys.run(run.id).record, keys.run(run.id).events], count: 1 + fields.count * 2,
       arguments: { command in
         command.add("\(lifetimeSeconds)")
         for (name, value) in fields {
           command.add(name)
           value.withUnsafeBytes { command.add($0) }
         }
-      }, then)
-    connection.send(RedisCommand("ZADD", keys.runs, "\(run.createdAt / 1000)", run.id)) { _ in }
+      },
+      { [unowned self] reply in
+        if let refusal { return then(refusal) }
+        if reply.int == 1 {
+          connection.send(RedisCommand("ZADD", keys.runs, "\(run.createdAt / 1000)", run.id)) { _ in }
+        }
+        then(reply)
+      })
   }
 
   /// Takes back what was listed for a run whose record could not be made.
-  func notOwned(_ id: String) {
-    admitting.remove(id)
-    guard owned[id] == nil else { return }
-    connection(for: id).send(RedisCommand("SREM", keys.owned(instance), id)) { _ in }
+  func notOwned(_ run: Run) {
+    noLongerExpects(run)
+    // Another request may be making a run of that id, or have made it.
+    guard owned[run.id] == nil, admitting[run.id] == nil else { return }
+    connection(for: run.id).send(RedisCommand("SREM", keys.owned(instance), run.id)) { _ in }
   }
 
   func makeRoom(for growing: Run) {
-    let limit = server.dockfile.streaming.maxLogBytes
-    while bytes > limit, let resting = followers.values.first(where: { $0.feed.subscribers.isEmpty }) {
-      forget(resting)
-    }
-    while bytes > limit, growing.dropOldestEvent() {}
+    letRest()
+    while isFull, growing.dropOldestEvent() {}
+  }
+
+  func makeRoom(for growing: Follower) {
+    letRest()
+    while isFull, growing.dropOldestEvent() {}
+  }
+
+  private var isFull: Bool { bytes > server.dockfile.streaming.maxLogBytes }
+
+  /// Forgets runs that nobody reads here; Redis has them.
+  private func letRest() {
+    while isFull, let resting = followers.values.first(where: \.isResting) { forget(resting) }
   }
 
   func finished(_ run: Run) {}
@@ -231,9 +259,24 @@ final class RedisBackend: RunBackend, RunKeeper {
     }
   }
 
+  /// Says something on every connection: Redis may close those that are silent, and one that is dead is noticed.
+  private func keepConnections() {
+    for connection in connections where connection.isReady { connection.send(RedisCommand("PING")) { _ in } }
+    // The listener can only be spoken to through its inbox.
+    anyConnection?.send(RedisCommand("PUBLISH", keys.inbox(instance), "")) { _ in }
+    let silence = Clock.monotonicNanoseconds() - listener.heardAt
+    let most = Int64(settings.commandTimeoutSeconds + settings.leaseSeconds) * 1_000_000_000
+    if listener.isReady, anyConnection != nil, silence > most {
+      listener.abandon("nothing was heard for too long")
+    }
+  }
+
   /// What is done again and again: retries, and a look at what may have been missed.
   func lookAfter(followed: Bool) {
-    if followed { forgetAbandoned() }
+    if followed {
+      forgetAbandoned()
+      keepConnections()
+    }
     for run in Array(owned.values) { run.journal?.pump() }
     if followed { for follower in Array(followers.values) { follower.check() } }
   }
@@ -268,12 +311,16 @@ final class RedisBackend: RunBackend, RunKeeper {
   }
 
   /// A run whose record is about to be made.
-  func expect(_ run: Run) { admitting.insert(run.id) }
+  func expect(_ run: Run) { admitting[run.id] = run }
+
+  private func noLongerExpects(_ run: Run) {
+    if admitting[run.id] === run { admitting[run.id] = nil }
+  }
 
   /// Nobody knows whether the record of a run was made, and its client has been told that it was not: it is deleted
   /// when Redis is back, and again while the lost command may still arrive.
   func abandon(_ run: Run) {
-    admitting.remove(run.id)
+    noLongerExpects(run)
     abandoned.append((run, Clock.monotonicNanoseconds() + 60_000_000_000))
   }
 
@@ -284,13 +331,13 @@ final class RedisBackend: RunBackend, RunKeeper {
       let connection = connection(for: run.id)
       guard connection.isReady else { continue }
       connection.run(
-        .forget, keys: [keys.run(run.id).record], count: 2,
+        .forget, keys: [keys.run(run.id).record, keys.run(run.id).events], count: 2,
         arguments: { command in
           command.add(instance)
           command.add("\(run.createdAt)")
         }, { _ in })
       releaseKey(of: run)
-      if owned[run.id] == nil { notOwned(run.id) }
+      notOwned(run)
     }
   }
 
@@ -306,15 +353,16 @@ final class RedisBackend: RunBackend, RunKeeper {
 
   /// Whether a run that Redis says is ours is known here.
   func knows(_ id: String) -> Bool {
-    owned[id] != nil || admitting.contains(id) || abandoned.contains { $0.run.id == id }
+    owned[id] != nil || admitting[id] != nil || abandoned.contains { $0.run.id == id }
   }
 
   /// The record of a run has been made: it is ours.
   func adopt(_ run: Run) {
-    admitting.remove(run.id)
-    followers[run.id].map(forget)
+    noLongerExpects(run)
     owned[run.id] = run
     run.journal = RunJournal(run, self)
+    // Who waited for it there finds it here.
+    followers[run.id].map(forget)
   }
 
   func record(_ id: String, _ then: @escaping (Result<RunRecord?, ErrorReply>) -> Void) {
@@ -348,11 +396,14 @@ final class RedisBackend: RunBackend, RunKeeper {
     if isAccepted, !connection(for: id).isReady, !run.feed.isFinal {
       return then(.failure(.unavailable("the agent was told to stop; its end is stored when Redis is back")))
     }
+    let wait = CancelWait(then)
     run.whenFinal { [unowned self] in
+      guard let then = wait.take() else { return }
       // A run that was taken from us meanwhile is asked for like any other.
       guard owned[id] === run else { return cancel(id, reason: reason, then) }
       then(.success(isAccepted ? .cancelled : .finished(run.status)))
     }
+    if wait.isOutstanding { _ = setDeadline(seconds: settings.commandTimeoutSeconds, wait) }
   }
 
   func feed(_ id: String, _ then: @escaping (Result<RunFeed?, ErrorReply>) -> Void) {
@@ -363,6 +414,7 @@ final class RedisBackend: RunBackend, RunKeeper {
       switch found {
       case .feed: then(.success(follower.feed))
       case .unknown: then(.success(nil))
+      case .forgotten: feed(id, then)
       case .unavailable:
         if follower.feed.subscribers.isEmpty { forget(follower) }
         then(.failure(.unavailable("Redis is not reachable")))

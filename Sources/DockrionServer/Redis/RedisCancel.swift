@@ -46,6 +46,25 @@ struct RedisCancel {
   }
 }
 
+/// The answer to a cancel of a run that executes here, which waits for Redis to take the end, but not for ever.
+final class CancelWait: DeadlineTarget {
+  private var then: ((Result<CancelOutcome, ErrorReply>) -> Void)?
+
+  init(_ then: @escaping (Result<CancelOutcome, ErrorReply>) -> Void) { self.then = then }
+
+  var isOutstanding: Bool { then != nil }
+
+  /// Takes the right to answer; nil when it has been taken.
+  func take() -> ((Result<CancelOutcome, ErrorReply>) -> Void)? {
+    defer { then = nil }
+    return then
+  }
+
+  func deadlinePassed(_ tag: UInt8) {
+    take()?(.failure(.unavailable("the agent was told to stop; its end is stored when Redis takes it")))
+  }
+}
+
 /// Looks at a run until it has ended.
 private final class CancelWatch: DeadlineTarget {
   private static let intervalNanoseconds: Int64 = 5_000_000

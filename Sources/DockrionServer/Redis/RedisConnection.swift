@@ -47,6 +47,8 @@ final class RedisConnection: DeadlineTarget {
   private var answeredAtDeadline = 0
   private var pendingReason: String?
   private var failures = 0
+  /// When something last came on a channel, or the connection became ready.
+  private(set) var heardAt: Int64 = 0
   // What Redis calls the scripts it has loaded.
   private var digests: [RedisScript: String] = [:]
 
@@ -152,7 +154,9 @@ final class RedisConnection: DeadlineTarget {
 
   private func becomeReady() {
     state = .ready
-    failures = 0
+    // A connection that listens has proved itself once a subscription stands.
+    if settings.loadsScripts { failures = 0 }
+    heardAt = Clock.monotonicNanoseconds()
     clearDeadline()
     onReady()
   }
@@ -211,7 +215,7 @@ final class RedisConnection: DeadlineTarget {
       return then(.disconnected)
     }
     pendingCount += 1
-    if pendingCount == 1, state == .ready { watch() }
+    if pendingCount == 1, state == .ready, pendingReason == nil { watch() }
   }
 
   private func took(_ reply: RedisReply, _ then: (RedisReply) -> Void) {
@@ -250,6 +254,8 @@ final class RedisConnection: DeadlineTarget {
     else {
       return
     }
+    heardAt = Clock.monotonicNanoseconds()
+    if kind == "subscribe" { failures = 0 }
     if kind == "message", let message = parts[2].bytes { onMessage(channel, message) }
     if kind == "subscribe" { onSubscribed(channel) }
   }

@@ -2,9 +2,10 @@ import DockrionCore
 
 /// This instance's sign of life in Redis, and its look at the signs of the others.
 ///
-/// The lease is a key that expires. It lives for four fifths of `lease_seconds` and is renewed three times as often;
-/// everybody looks for lost instances ten times in `lease_seconds`, so that a lost one's runs are ended within that
-/// time. Who was away from Redis itself waits as long before it believes that others are lost.
+/// The lease is a key that expires. It lives for three quarters of `lease_seconds` and is renewed almost three times as
+/// often; everybody looks for lost instances ten times in `lease_seconds`, and an instance is lost when two looks have
+/// missed its lease: its runs are ended within `lease_seconds`. Who was away from Redis, or found Redis slow, waits that
+/// long before it believes that others are lost: they fared no better.
 final class RedisLease: DeadlineTarget {
   private unowned let backend: RedisBackend
   private let deadlines: DeadlineQueues
@@ -13,6 +14,8 @@ final class RedisLease: DeadlineTarget {
   private var lookedAt = Clock.monotonicNanoseconds()
   private var isAsking = false
   private var mayJudgeAt = Int64.max
+  // Instances whose lease the last look has missed.
+  private var suspects: Set<String> = []
   private var isReleased = false
   /// True while the lease is known to stand.
   private(set) var isHeld = false
@@ -24,7 +27,7 @@ final class RedisLease: DeadlineTarget {
     setDeadline()
   }
 
-  private var lifetimeMilliseconds: Int64 { leaseNanoseconds * 8 / 10 / 1_000_000 }
+  private var lifetimeMilliseconds: Int64 { leaseNanoseconds * 3 / 4 / 1_000_000 }
 
   private func setDeadline() {
     _ = deadlines.set(after: leaseNanoseconds / 10, now: Clock.monotonicNanoseconds(), self)
@@ -48,9 +51,14 @@ final class RedisLease: DeadlineTarget {
 
   /// A connection to Redis is there, again or for the first time.
   func connected() {
-    // The others may have been away as we were, and get the time to renew their leases.
-    if backend.readyConnections == 1 { mayJudgeAt = Clock.monotonicNanoseconds() + leaseNanoseconds }
+    if Clock.monotonicNanoseconds() - renewedAt > leaseNanoseconds * 4 / 10 { trustOthers() }
     renew()
+  }
+
+  /// Gives all others the time to renew their leases.
+  private func trustOthers() {
+    mayJudgeAt = Clock.monotonicNanoseconds() + leaseNanoseconds
+    suspects = []
   }
 
   // MARK: The own lease
@@ -65,6 +73,7 @@ final class RedisLease: DeadlineTarget {
       [unowned self] reply in
       if case .null = reply {
         // The first time, or others may have thought that we are lost.
+        trustOthers()
         return connection.send(RedisCommand("SET", key, "1", "PX", "\(lifetimeMilliseconds)")) {
           [unowned self] reply in
           took(reply, began)
@@ -73,6 +82,8 @@ final class RedisLease: DeadlineTarget {
       }
       took(reply, began)
     }
+    let oldest = Clock.wallNanoseconds() / 1000 - Int64(backend.lifetimeSeconds) * 1_000_000
+    connection.send(RedisCommand("ZREMRANGEBYSCORE", backend.keys.runs, "-inf", "\(oldest)")) { _ in }
     takeRequests()
     endUnknownRuns(connection)
   }
@@ -80,6 +91,7 @@ final class RedisLease: DeadlineTarget {
   private func took(_ reply: RedisReply, _ began: Int64) {
     isAsking = false
     isHeld = reply.problem == nil
+    if Clock.monotonicNanoseconds() - began > leaseNanoseconds / 10 { trustOthers() }
     if isHeld { renewedAt = began }
   }
 
@@ -110,10 +122,17 @@ final class RedisLease: DeadlineTarget {
 
   private func judge() {
     guard let connection = backend.anyConnection else { return }
+    let began = Clock.monotonicNanoseconds()
     connection.send(RedisCommand("SMEMBERS", backend.keys.instances)) { [unowned self] reply in
       for instance in (reply.array ?? []).compactMap(\.text) where instance != backend.instance {
         connection.send(RedisCommand("EXISTS", backend.keys.lease(instance))) { [unowned self] reply in
-          if reply.int == 0 { endRuns(of: instance, connection) }
+          // An answer that took long tells of a Redis that others could not reach in time either.
+          if Clock.monotonicNanoseconds() - began > leaseNanoseconds / 10 { return trustOthers() }
+          guard reply.int == 0 else {
+            suspects.remove(instance)
+            return
+          }
+          if !suspects.insert(instance).inserted { endRuns(of: instance, connection) }
         }
       }
     }
@@ -124,6 +143,7 @@ final class RedisLease: DeadlineTarget {
     connection.send(RedisCommand("SMEMBERS", set)) { [unowned self] reply in
       guard let ids = reply.array?.compactMap(\.text) else { return }
       if ids.isEmpty {
+        suspects.remove(instance)
         connection.send(RedisCommand("SREM", backend.keys.instances, instance)) { _ in }
         connection.send(RedisCommand("DEL", backend.keys.cancels(instance))) { _ in }
       }

@@ -20,10 +20,11 @@ enum RedisScript: CaseIterable {
 
     """
 
-  /// KEYS: run. ARGV: seconds to live, then the record's fields and values.
-  /// Answers 1, or 0 when the run exists.
+  /// KEYS: run, events. ARGV: seconds to live, then the record's fields and values. Answers 1, or 0 when the run
+  /// exists. Events that an earlier run of that id has left are deleted.
   private static let createText = """
     if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+    redis.call('DEL', KEYS[2])
     redis.call('HSET', KEYS[1], unpack(ARGV, 2))
     redis.call('EXPIRE', KEYS[1], ARGV[1])
     return 1
@@ -51,7 +52,7 @@ enum RedisScript: CaseIterable {
           redis.call('EXPIRE', KEYS[1], ARGV[6])
           redis.call('EXPIRE', KEYS[2], ARGV[6])
         end
-        redis.call('PUBLISH', KEYS[3], ARGV[4])
+        redis.pcall('PUBLISH', KEYS[3], ARGV[4])
       end
       return {'ok'}
       """
@@ -79,14 +80,14 @@ enum RedisScript: CaseIterable {
       redis.call('HSET', KEYS[1], 'seq', last, unpack(ARGV, 5))
       redis.call('EXPIRE', KEYS[1], ARGV[4])
       redis.call('EXPIRE', KEYS[2], ARGV[4])
-      redis.call('PUBLISH', KEYS[3], event)
+      redis.pcall('PUBLISH', KEYS[3], event)
       return redis.call('HGET', KEYS[1], 'idempotency_key') or ''
       """
 
-  /// Deletes the record of a run that nobody was told of. KEYS: run. ARGV: owner, the moment it was made.
+  /// Deletes a run that nobody was told of. KEYS: run, events. ARGV: owner, the moment it was made.
   private static let forgetText = """
     local run = redis.call('HMGET', KEYS[1], 'owner', 'created_at')
-    if run[1] == ARGV[1] and run[2] == ARGV[2] then redis.call('DEL', KEYS[1]) end
+    if run[1] == ARGV[1] and run[2] == ARGV[2] then redis.call('DEL', KEYS[1], KEYS[2]) end
     return run
     """
 

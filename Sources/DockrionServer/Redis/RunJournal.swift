@@ -8,7 +8,7 @@ final class RunJournal {
   private let connection: RedisConnection
   private var cursor = JournalCursor()
   private var retryAt: Int64 = 0
-  private var hasFailed = false
+  private var refusals = 0
   private var isRebuilding = false
 
   init(_ run: Run, _ backend: RedisBackend) {
@@ -79,13 +79,13 @@ final class RunJournal {
   private func took(_ reply: RedisReply) {
     let answer: JournalCursor.Answer
     if case .failure(let problem) = reply {
-      if !hasFailed { backend.logger.error("Redis refuses events of run \(run.id): \(problem)") }
-      hasFailed = true
+      if refusals == 0 { backend.logger.error("Redis refuses events of run \(run.id): \(problem)") }
+      refusals += 1
       retryAt = Clock.monotonicNanoseconds() + 1_000_000_000
       answer = .lost
     } else {
       answer = Self.answer(reply)
-      if answer == .done { hasFailed = false }
+      if answer == .done { refusals = 0 }
     }
     switch cursor.answered(answer, last: run.log.lastSequence, end: run.endStatus?.rawValue) {
     case .goOn:
@@ -100,6 +100,7 @@ final class RunJournal {
     case .disown: backend.disown(run, stored: cursor.stored, isGone: answer == .gone)
     case .wait: checkBound()
     }
+    if refusals == Limits.journalRefusalsMax { giveUp("Redis refuses its events") }
   }
 
   static func answer(_ reply: RedisReply) -> JournalCursor.Answer {
@@ -130,13 +131,14 @@ final class RunJournal {
     guard run.log.byteCount > backend.pendingBytesMax,
       run.log.bytes(after: cursor.stored) > backend.pendingBytesMax
     else { return }
-    backend.logger.error(
-      "run \(run.id) fails: more than \(backend.pendingBytesMax) bytes of its events wait for Redis")
-    let failure = AgentError(
-      code: "BACKEND_UNAVAILABLE", message: "Redis was away for longer than the run's events could wait")
-    if run.fail(failure) {
-      // Nobody can say when Redis will be back, and the agent has been stopped.
-      run.becomeFinal()
-    }
+    giveUp("more than \(backend.pendingBytesMax) bytes of its events wait for Redis")
+  }
+
+  /// Ends the run here, since nobody can say when Redis will take its events. It is written all the same when Redis can.
+  private func giveUp(_ reason: String) {
+    backend.logger.error("run \(run.id) fails: \(reason)")
+    _ = run.fail(
+      AgentError(code: "BACKEND_UNAVAILABLE", message: "the run's events could not be stored: \(reason)"))
+    run.becomeFinal()
   }
 }
