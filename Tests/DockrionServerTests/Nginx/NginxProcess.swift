@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// A real nginx in front of a server, started from `config/nginx.conf` with other ports and paths.
+/// A real nginx in front of a server or several, started from `config/nginx.conf` with other ports and paths.
 ///
 ///     try withNginx(before: server) { nginx throws in … }
 final class NginxProcess {
@@ -14,8 +14,8 @@ final class NginxProcess {
 
   var endpoint: Endpoint { .tcp(port) }
 
-  /// - Parameter upstream: where dockrion is or will be.
-  init(before upstream: Endpoint) throws {
+  /// - Parameter upstreams: where dockrion is or will be; of several, each on TCP, as many as the file has examples.
+  init(before upstreams: [Endpoint]) throws {
     let ports = try freePorts(3)
     (port, tlsPort) = (ports[0], ports[1])
     var template = Array((NSTemporaryDirectory() + "/dockrion-nginx-XXXXXX").utf8CString)
@@ -25,7 +25,7 @@ final class NginxProcess {
     chmod(directory, 0o755)
     process = Process()
     try makeCertificate()
-    try configuration(before: upstream, spare: ports[2]).write(
+    try configuration(before: upstreams, spare: ports[2]).write(
       toFile: directory + "/nginx.conf", atomically: false, encoding: .utf8)
     try start()
   }
@@ -85,8 +85,9 @@ final class NginxProcess {
     return path
   }
 
-  /// The shipped file with nothing but ports and paths replaced.
-  private func configuration(before upstream: Endpoint, spare: Int) throws -> String {
+  /// The shipped file with nothing but ports and paths replaced, and the lines for several instances turned on
+  /// where there are several.
+  private func configuration(before upstreams: [Endpoint], spare: Int) throws -> String {
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent().deletingLastPathComponent()
     var text = try String(contentsOf: root.appendingPathComponent("config/nginx.conf"), encoding: .utf8)
@@ -94,7 +95,14 @@ final class NginxProcess {
       guard text.contains(old) else { throw ClientError("config/nginx.conf has no \"\(old)\"") }
       text = text.replacing(old, with: new)
     }
-    switch upstream {
+    switch upstreams[0] {
+    case .tcp where upstreams.count > 1:
+      try replace("    server 127.0.0.1:8080 max_fails=0;\n", "")
+      try replace("# zone dockrion_tcp ", "zone dockrion_tcp ")
+      for (index, upstream) in upstreams.enumerated() {
+        guard case .tcp(let port) = upstream else { throw ClientError("no port: \(upstream)") }
+        try replace("# server 10.0.0.\(index + 1):8080 ", "server 127.0.0.1:\(port) ")
+      }
     case .tcp(let port): try replace("server 127.0.0.1:8080 ", "server 127.0.0.1:\(port) ")
     case .address(let host, let port): try replace("server 127.0.0.1:8080 ", "server \(host):\(port) ")
     case .unix(let path):
@@ -123,12 +131,12 @@ final class NginxProcess {
   }
 }
 
-/// Runs `body` with nginx in front of the server, and then stops nginx.
+/// Runs `body` with nginx in front of the servers, and then stops nginx.
 func withNginx(
-  before server: ServerProcess, sourceLocation: SourceLocation = #_sourceLocation,
+  before servers: ServerProcess..., sourceLocation: SourceLocation = #_sourceLocation,
   _ body: (NginxProcess) throws -> Void
 ) throws {
-  let nginx = try NginxProcess(before: server.endpoint)
+  let nginx = try NginxProcess(before: servers.map(\.endpoint))
   defer { nginx.stop() }
   do {
     try body(nginx)

@@ -153,7 +153,7 @@ import Testing
   @Test func aRestartOfDockrionBreaksStreamsOpenlyAndIsOverAtOnce() throws {
     let port = try freePorts(1)[0]
     let arguments = ["--host", "127.0.0.1", "--port", "\(port)"]
-    let nginx = try NginxProcess(before: .tcp(port))
+    let nginx = try NginxProcess(before: [.tcp(port)])
     defer { nginx.stop() }
     func subscribe(to run: String) throws -> EventStream {
       try EventStream(

@@ -12,11 +12,13 @@ final class Instances {
   private(set) var servers: [ServerProcess] = []
   private let dockfile: String
 
-  /// - Parameter dockfile: that of every instance.
-  init(_ count: Int, on redis: RedisProcess, _ dockfile: String) throws {
+  /// - Parameters:
+  ///   - dockfile: that of every instance.
+  ///   - ports: where they listen; empty: anywhere.
+  init(_ count: Int, on redis: RedisProcess, _ dockfile: String, ports: [Int] = []) throws {
     self.redis = redis
     self.dockfile = dockfile
-    for _ in 0..<count { try add() }
+    for index in 0..<count { try add(port: ports.isEmpty ? 0 : ports[index]) }
   }
 
   var a: ServerProcess { servers[0] }
@@ -25,10 +27,19 @@ final class Instances {
 
   /// Starts one more.
   @discardableResult
-  func add() throws -> ServerProcess {
-    let server = try ServerProcess(dockfile)
-    servers.append(server)
-    return server
+  func add(port: Int = 0) throws -> ServerProcess {
+    servers.append(try start(port: port))
+    return servers[servers.count - 1]
+  }
+
+  /// Starts an instance that has ended anew, on the port that it had.
+  func restart(_ index: Int) throws {
+    precondition(servers[index].hasExited, "instance \(index) runs")
+    servers[index] = try start(port: servers[index].port)
+  }
+
+  private func start(port: Int) throws -> ServerProcess {
+    try ServerProcess(dockfile, arguments: ["--host", "127.0.0.1", "--port", "\(port)"])
   }
 
   /// Ends it as `kill -9` does, and waits until it is gone.
@@ -64,8 +75,9 @@ final class Instances {
 ///   - keys: further members of `streaming.redis`, in YAML's flow form; the default lets nothing be trimmed.
 ///   - streaming: further members of `streaming`.
 ///   - sections: further sections of the Dockfile.
+///   - ports: where the instances listen, for those that come back at the same place; empty: anywhere.
 func withInstances(
-  _ count: Int = 2, options: RedisProcess.Options = .init(), redis keys: String = "",
+  _ count: Int = 2, ports: [Int] = [], options: RedisProcess.Options = .init(), redis keys: String = "",
   streaming: String = "", sections: String = "", sourceLocation: SourceLocation = #_sourceLocation,
   _ body: (Instances) throws -> Void
 ) throws {
@@ -74,7 +86,7 @@ func withInstances(
   let text = redisDockfile(
     redis.url, redis: members.filter { !$0.isEmpty }.joined(separator: ", "), streaming: streaming,
     sections: sections)
-  let instances = try Instances(count, on: redis, text)
+  let instances = try Instances(count, on: redis, text, ports: ports)
   do {
     try instances.waitUntilReady()
     try body(instances)

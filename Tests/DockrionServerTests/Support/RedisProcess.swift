@@ -171,9 +171,9 @@ func percentEncoded(_ text: String) -> String {
   return text.addingPercentEncoding(withAllowedCharacters: plain) ?? text
 }
 
-/// A port below those that the system gives to outgoing connections: one of these could take it while Redis is
+/// A port below those that the system gives to outgoing connections: one of these could take it while its server is
 /// down, and a client that retries could even connect to itself.
-private func freePort() throws -> Int {
+func freePort() throws -> Int {
   for _ in 0..<100 {
     let port = Int.random(in: 15_000..<32_000)
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
@@ -190,7 +190,7 @@ private func freePort() throws -> Int {
     }
     if result == 0 { return port }
   }
-  throw ClientError("no free port for redis-server")
+  throw ClientError("no free port")
 }
 
 private func spawnRedis(_ configuration: String, logFile: String) throws -> pid_t {
