@@ -7,8 +7,10 @@ import shutil
 import socket
 import subprocess
 import time
+import urllib.request
 
 import machine
+import redis
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
 ROOT = HERE.parent
@@ -24,6 +26,7 @@ class Running:
 
     def __init__(self, peer, port, pid):
         self.peer, self.port, self.pid = peer, port, pid
+        self.other = self.redis = None
         self.url = f"http://127.0.0.1:{port}"
 
 
@@ -50,7 +53,7 @@ class Peer:
     @contextlib.contextmanager
     def serve(self, agent, directory):
         port = free_port()
-        log = directory / f"{self.name}.log"
+        log = directory / f"{self.name}-{port}.log"
         with open(log, "wb") as file:
             process = subprocess.Popen(
                 machine.pinned(SERVER_CORE, self.command(agent, port, directory)), stdin=subprocess.DEVNULL,
@@ -87,6 +90,39 @@ class Dockrion(Peer):
 
     def command(self, agent, port, directory):
         return [str(self.binary), "run", str(HERE / f"{agent}.yaml"), "--host", "127.0.0.1", "--port", str(port)]
+
+
+class DockrionOnRedis(Dockrion):
+    """Two instances on a Redis of their own; `Running.other` is the second."""
+
+    name = "redis"
+
+    def missing(self):
+        if not shutil.which("redis-server"):
+            return "redis-server is not installed"
+        return super().missing()
+
+    def version(self):
+        return machine.first_line(["redis-server", "--version"])
+
+    @contextlib.contextmanager
+    def serve(self, agent, directory):
+        with redis.Server(directory) as store:
+            text = (HERE / f"{agent}.yaml").read_text()
+            line = "streaming:\n"
+            if text.count(line) != 1:
+                raise Failed(f"{agent}.yaml has no streaming section")
+            member = f"  backend: redis\n  redis: {{ url: '{store.url}' }}\n"
+            (directory / f"{agent}-redis.yaml").write_text(text.replace(line, line + member))
+            with super().serve(agent, directory) as server, super().serve(agent, directory) as other:
+                for each in (server, other):
+                    wait_until_ready(each)
+                server.other, server.redis = other, store
+                yield server
+
+    def command(self, agent, port, directory):
+        file = directory / f"{agent}-redis.yaml"
+        return [str(self.binary), "run", str(file), "--host", "127.0.0.1", "--port", str(port)]
 
 
 class Evhttp(Peer):
@@ -186,7 +222,7 @@ class Nchan(Peer):
 
 
 def all_peers(options):
-    return [Dockrion(options.configuration), Evhttp(), Hummingbird(), Original(), Nchan()]
+    return [Dockrion(options.configuration), DockrionOnRedis(options.configuration), Evhttp(), Hummingbird(), Original(), Nchan()]
 
 
 def nginx():
@@ -210,6 +246,16 @@ def wait_for(port, process, log):
         except OSError:
             time.sleep(0.02)
     raise Failed(f"nobody listens on port {port}: {tail(log)}")
+
+
+def wait_until_ready(server):
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            with urllib.request.urlopen(server.url + "/ready", timeout=2):
+                return
+        time.sleep(0.02)
+    raise Failed(f"{server.peer.name} is not ready after 10 s")
 
 
 def tail(log):

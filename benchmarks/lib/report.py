@@ -6,7 +6,7 @@ import pathlib
 import statistics
 import sys
 
-COLOURS = {"dockrion": "#d9480f", "evhttp": "#495057", "hummingbird": "#1971c2", "python": "#2f9e44", "nchan": "#9c36b5"}
+COLOURS = {"dockrion": "#d9480f", "redis": "#e8590c", "evhttp": "#495057", "hummingbird": "#1971c2", "python": "#2f9e44", "nchan": "#9c36b5"}
 
 
 def number(value):

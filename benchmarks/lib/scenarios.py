@@ -108,11 +108,11 @@ class Load(Scenario):
         self.binary = HERE / "load/.build" / options.configuration / "dockrion-load"
         self.command = f"taskset -c 1 dockrion-load {arguments} --url URL --pid PID"
 
-    def run(self, server):
+    def run(self, server, further=()):
         if not self.binary.exists():
             raise Void("dockrion-load is not built (make bench does)")
         with tempfile.NamedTemporaryFile(suffix=".json") as file:
-            command = [str(self.binary)] + self.arguments + [
+            command = [str(self.binary)] + self.arguments + list(further) + [
                 "--url", server.url, "--pid", str(server.pid), "--json", file.name, "--quiet"]
             if server.peer.name == "nchan":
                 command.append("--nchan")
@@ -122,6 +122,66 @@ class Load(Scenario):
                 raise Void((run.stderr or run.stdout).strip()[-400:])
             figures = json.load(open(file.name))["figures"]
         return {figure["name"]: figure["value"] for figure in figures}
+
+
+class Persisted(Load):
+    """Runs with a subscriber each: on Redis a run's end is shown once Redis has every event of it."""
+
+    def run(self, server):
+        if server.redis is None:
+            return super().run(server)
+        before = server.redis.cpu_seconds()
+        figures = super().run(server)
+        figures["Redis CPU a thousand events, ms"] = (server.redis.cpu_seconds() - before) / figures["events"] * 1e6
+        return figures
+
+
+class Elsewhere(Load):
+    """Latency on the instance that executes the runs, and on the other one where there is one."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.command += " [--follow-url OTHER]"
+
+    def run(self, server):
+        figures = super().run(server)
+        if server.other is not None:
+            other = super().run(server, ["--follow-url", server.other.url])
+            figures |= {f"{name}, other instance": value for name, value in other.items()
+                        if name.startswith("emit to receive")}
+        return figures
+
+
+class RedisBytes(Scenario):
+    """What Redis holds for one run: as fast as it goes, many events in an entry, and with one event in each."""
+
+    headline, unit, peers = "bytes, tokens 2 ms apart", "", ["redis"]
+
+    def __init__(self, name, tokens):
+        self.name, self.tokens = name, tokens
+        self.title = f"what Redis holds for a run of {tokens:,} tokens"
+        self.command = ("redis-cli memory usage 'dockrion:{RUN}:run' samples 0; "
+                        "redis-cli memory usage 'dockrion:{RUN}:events' samples 0")
+
+    def run(self, server):
+        return {"bytes, as fast as it goes": self.measure(server, 0), "bytes, tokens 2 ms apart": self.measure(server, 2)}
+
+    def measure(self, server, interval):
+        body = json.dumps({"tokens": self.tokens, "interval_ms": interval} if interval else {"tokens": self.tokens})
+        request = urllib.request.Request(
+            server.url + "/runs", body.encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            run = json.load(reply)["run_id"]
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with urllib.request.urlopen(f"{server.url}/runs/{run}", timeout=10) as reply:
+                record = json.load(reply)
+            if record["status"] == "completed":
+                if record["last_sequence"] != self.tokens + 2:
+                    raise Void(f"{record['last_sequence']} events instead of {self.tokens + 2}")
+                return server.redis.bytes_of(run)
+            time.sleep(0.05)
+        raise Void(f"the run has not completed: {record}")
 
 
 def all_scenarios(options):
@@ -181,4 +241,21 @@ def all_scenarios(options):
         load("reconnect", "200 clients that reconnect all the time",
              f"reconnect --clients {20 if tiny else 200} --tokens {200 if tiny else 2000} --interval 1",
              "connections a second", "/s", ["dockrion"]),
-    ]
+    ] + redis_scenarios(options)
+
+
+def redis_scenarios(options):
+    """The Redis backend against the memory backend."""
+    tiny, both, scenarios = options.smoke, ["dockrion", "redis"], []
+    for runs, tokens in ((1, 90_000), (100, 4_000), (1_000, 500)):
+        asked, each = (min(runs, 50), 20) if tiny else (runs, tokens)
+        scenarios.append(Persisted(
+            f"redis-runs-{runs}", f"{asked:,} run{'s' if asked > 1 else ''} of {each:,} tokens, as fast as it goes",
+            f"streams --runs --streams {asked} --tokens {each} --interval 0", "events a second", "/s", both, options,
+            [("events a second", "redis", "ratio at most", 2)]))
+    scenarios.append(Elsewhere(
+        "redis-latency", "emit to receive, 20 runs, a token each 5 ms",
+        f"latency --runs --streams 20 --tokens {20 if tiny else 400} --interval 5", "emit to receive, median", "ms",
+        both, options))
+    scenarios.append(RedisBytes("redis-bytes", 100 if tiny else 1_000))
+    return scenarios

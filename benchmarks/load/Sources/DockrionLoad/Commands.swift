@@ -54,10 +54,16 @@ struct Latency: ParsableCommand {
   @Option(help: "Tokens of each stream.") var tokens = 200
   @Option(help: "Milliseconds between tokens.") var interval = 5.0
   @Flag(help: "Pattern B: a run and a subscription each, instead of /invoke/stream.") var runs = false
+  @Option(help: "With --runs: another server with the same Redis, to subscribe on.") var followURL: String?
 
   func validate() throws {
     try check("streams", streams, 1...60_000)
     try check("tokens", tokens, 1...1_000_000)
+    guard let followURL else { return }
+    if !runs { throw ValidationError("--follow-url: needs --runs") }
+    if Target(followURL) == nil {
+      throw ValidationError("--follow-url: \(followURL) is neither http://ADDRESS:PORT nor unix:PATH")
+    }
   }
 
   func run() throws {
@@ -66,7 +72,9 @@ struct Latency: ParsableCommand {
     try common.run(
       "latency",
       "emit to receive on \(streams) streams of \(tokens) tokens, \(interval) ms apart, Pattern \(runs ? "B" : "A")"
-    ) { try $0.manyStreams(script, count: streams, managed: runs) }
+    ) {
+      try $0.manyStreams(script, count: streams, managed: runs, follow: followURL.flatMap { Target($0) })
+    }
   }
 }
 

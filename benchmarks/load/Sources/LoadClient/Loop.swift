@@ -25,9 +25,9 @@ public final class Loop {
 
   public var openCount: Int { connections.count }
 
-  /// Connects; the first request may be sent at once.
-  public func connect(tag: Int, _ receiver: any Receiver) throws -> Connection {
-    let connection = Connection(try target.open(), self, tag: tag, receiver)
+  /// Connects, to the loop's target unless another is given; the first request may be sent at once.
+  public func connect(tag: Int, _ receiver: any Receiver, to other: Target? = nil) throws -> Connection {
+    let connection = Connection(try (other ?? target).open(), self, tag: tag, receiver)
     connections[connection.descriptor] = connection
     var event = epoll_event(
       events: EPOLLIN.rawValue, data: epoll_data_t(fd: connection.descriptor))

@@ -9,6 +9,8 @@ final class ManyStreams: Receiver {
 
   private let script: Script
   private let managed: Bool
+  private let loop: Loop
+  private let follow: Target?
   private var streams: [Stream]
   private var opener: Opener?
   private(set) var ended = 0
@@ -18,8 +20,8 @@ final class ManyStreams: Receiver {
   private(set) var durations: [Double] = []
   private(set) var latencies: [Double] = []
 
-  init(_ script: Script, count: Int, managed: Bool) {
-    (self.script, self.managed) = (script, managed)
+  init(_ script: Script, count: Int, managed: Bool, _ loop: Loop, follow: Target?) {
+    (self.script, self.managed, self.loop, self.follow) = (script, managed, loop, follow)
     streams = Array(repeating: Stream(), count: count)
   }
 
@@ -70,7 +72,12 @@ final class ManyStreams: Receiver {
     if managed, fault == nil, connection.status == 202, !streams[tag].hasEvent,
       let id = runID(String(decoding: connection.body, as: UTF8.self))
     {
-      return connection.send(requestBytes("GET", "/runs/\(id)/events"))
+      let request = requestBytes("GET", "/runs/\(id)/events")
+      guard let follow else { return connection.send(request) }
+      connection.close()
+      do { return try loop.connect(tag: tag, self, to: follow).send(request) } catch {
+        faults.append("stream \(tag): \(error)")
+      }
     }
     guard !streams[tag].hasEnded else { return }
     streams[tag].hasEnded = true
@@ -88,7 +95,13 @@ final class ManyStreams: Receiver {
 
 extension Bench {
   /// `count` streams at once, Pattern A or, `managed`, a run and a subscription each.
-  public mutating func manyStreams(_ script: Script, count: Int, managed: Bool) throws {
-    try countingCPU { bench in try ManyStreams(script, count: count, managed: managed).run(&bench) }
+  ///
+  /// - Parameter follow: the server to subscribe on, where it is another one than that which executes the runs.
+  public mutating func manyStreams(
+    _ script: Script, count: Int, managed: Bool, follow: Target? = nil
+  ) throws {
+    try countingCPU { bench in
+      try ManyStreams(script, count: count, managed: managed, bench.loop, follow: follow).run(&bench)
+    }
   }
 }
