@@ -343,7 +343,7 @@ final class Server {
         activeRuns: activeCount, directStreams: directStreams, subscriptions: subscriptions,
         ringFullWaits: workerCounters.ringFullWaits.load(ordering: .relaxed), logBytes: backend.bytes,
         sentBytes: listener.sentBytes, connections: listener.connectionCount,
-        bufferedBytes: listener.bufferedBytes),
+        bufferedBytes: listener.bufferedBytes, redis: backend.redisFigures),
       to: &out)
   }
 }

@@ -65,6 +65,14 @@ struct Metrics {
     var sentBytes = 0
     var connections = 0
     var bufferedBytes = 0
+    var redis: Redis?
+  }
+
+  /// How the Redis backend does.
+  struct Redis {
+    var isUp: Bool
+    var losses: Int
+    var pendingEvents: Int
   }
 
   private let routes: [String]
@@ -140,6 +148,15 @@ struct Metrics {
     counter(
       "dockrion_overflows_total", "Connections closed because of runtime.max_buffered_bytes.", overflows, &out
     )
+    if let redis = gauges.redis {
+      gauge("dockrion_redis_up", "1 while every connection to Redis is ready.", redis.isUp ? 1 : 0, &out)
+      counter(
+        "dockrion_redis_reconnects_total", "Connections to Redis that were lost or could not be made.",
+        redis.losses, &out)
+      gauge(
+        "dockrion_redis_pending_events", "Events of runs here that Redis has still to get.",
+        redis.pendingEvents, &out)
+    }
     gauge("process_resident_memory_bytes", "Resident memory.", ProcessFacts.residentBytes(), &out)
     gauge("process_open_fds", "Open file descriptors.", ProcessFacts.openDescriptors(), &out)
     head("process_start_time_seconds", "gauge", "When the server started, in seconds since 1970.", &out)

@@ -74,10 +74,10 @@ final class RedisBackend: RunBackend, RunKeeper {
   /// A connection for what belongs to no run; nil while there is none.
   var anyConnection: RedisConnection? { connections.first { $0.isReady } }
 
-  var readyConnections: Int { connections.count { $0.isReady } }
+  private var isUp: Bool { connections.allSatisfy(\.isReady) && listener.isReady }
 
   var outage: String? {
-    if connections.contains(where: { !$0.isReady }) || !listener.isReady { return "Redis is not reachable" }
+    if !isUp { return "Redis is not reachable" }
     return lease.isHeld ? nil : "this server has not joined the others in Redis yet"
   }
 
@@ -103,7 +103,7 @@ final class RedisBackend: RunBackend, RunKeeper {
   }
 
   private func sayWhenBack() {
-    guard saidAway, connections.allSatisfy(\.isReady), listener.isReady else { return }
+    guard saidAway, isUp else { return }
     saidAway = false
     logger.notice("Redis at \(settings.url) is back")
   }
@@ -141,6 +141,12 @@ final class RedisBackend: RunBackend, RunKeeper {
 
   var keepSeconds: Int { Limits.redisSettleSeconds }
   var hasUnstored: Bool { owned.values.contains { $0.hasEnded && $0.journal?.isSettled == false } }
+  var redisFigures: Metrics.Redis? {
+    let pending = owned.values.reduce(0) { sum, run in
+      sum + (run.journal.map { max(0, run.log.lastSequence - $0.stored) } ?? 0)
+    }
+    return Metrics.Redis(isUp: isUp, losses: reconnects, pendingEvents: pending)
+  }
   /// Seconds that the keys of a run that has not ended live: every instance may be lost.
   var lifetimeSeconds: Int { server.dockfile.streaming.maxRunSeconds + retentionSeconds }
 

@@ -18,6 +18,7 @@ final class MemoryBackend: RunBackend, RunKeeper {
   var outage: String? { nil }
   var isStarting: Bool { false }
   var hasUnstored: Bool { false }
+  var redisFigures: Metrics.Redis? { nil }
   var keepSeconds: Int { server.dockfile.streaming.retentionSeconds }
 
   func close() {}

@@ -12,6 +12,8 @@ protocol RunBackend: AnyObject {
   var bytes: Int { get }
   /// True while something has still to be written elsewhere.
   var hasUnstored: Bool { get }
+  /// What `/metrics` says of Redis; nil where there is none.
+  var redisFigures: Metrics.Redis? { get }
 
   /// Makes the record of a run, or finds the one that the same request made before.
   func admit(_ request: RunRequest, _ then: @escaping (Result<RunAdmission, ErrorReply>) -> Void)
