@@ -29,20 +29,20 @@ struct RedisCancel {
     _ then: @escaping (Result<CancelOutcome, ErrorReply>) -> Void
   ) {
     let connection = backend.connection(for: id)
-    connection.run(.cancel, keys: [backend.keys.run(id).record], count: 1, arguments: { $0.add(message) }) {
-      [unowned backend] reply in
+    let took: (RedisReply) -> Void = { [unowned backend] reply in
       if let problem = reply.problem { return then(.failure(.unavailable(problem))) }
       guard let parts = reply.array, parts.count == 2, let word = parts[0].text,
         let status = RunStatus(rawValue: word), let owner = parts[1].text
       else { return then(.success(.unknown)) }
       if status.isFinal { return then(.success(.finished(status))) }
-      connection.send(RedisCommand("SADD", backend.keys.cancels(owner), id)) { _ in }
-      connection.send(
-        RedisCommand("EXPIRE", backend.keys.cancels(owner), "\(backend.lifetimeSeconds)")
-      ) { _ in }
+      let wishes = backend.keys.cancels(owner)
+      connection.send(RedisCommand("SADD", wishes, id)) { _ in }
+      connection.send(RedisCommand("EXPIRE", wishes, "\(backend.lifetimeSeconds)")) { _ in }
       connection.send(RedisCommand("PUBLISH", backend.keys.inbox(owner), message)) { _ in }
       CancelWatch(self, backend, deadlines, then).look()
     }
+    connection.run(
+      .cancel, keys: [backend.keys.run(id).record], count: 1, arguments: { $0.add(message) }, took)
   }
 }
 

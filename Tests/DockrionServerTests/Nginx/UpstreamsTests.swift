@@ -8,7 +8,8 @@ import Testing
       try withNginx(before: instances.a, instances.b) { nginx throws in
         let run = try startRun(#"{"tokens":500,"interval_ms":4}"#, key: "only", nginx)
         let clients = (0..<8).map { Client(run, nginx, eventsAtOnce: 3 + $0) }
-        while clients.contains(where: { !$0.isDone }) { try takeTurns(clients) }
+        let deadline = Deadline.in(60)
+        while clients.contains(where: { !$0.isDone }), !deadline.hasPassed { try takeTurns(clients) }
         for client in clients { client.expectTheRun(count: 502) }
         for server in instances.servers {
           let served = try server.metrics().sum("dockrion_streams_closed_total")
@@ -104,6 +105,11 @@ import Testing
   }
 }
 
+private struct Misdelivery: Error, CustomStringConvertible {
+  let description: String
+  init(_ description: String) { self.description = description }
+}
+
 /// A client that follows a run through nginx and resumes with `Last-Event-ID` whatever happens to its connection.
 private final class Client {
   let eventsAtOnce: Int
@@ -145,11 +151,14 @@ private final class Client {
     do {
       while left > 0 {
         guard let event = try stream.event() else { return close() }
-        guard event.sequence != nil else { continue }
+        guard let sequence = event.sequence else { continue }
+        guard sequence == (events.last?.sequence ?? 0) + 1 else {
+          throw Misdelivery("\(sequence) came behind \(events.last?.sequence ?? 0)")
+        }
         events.append(event)
         left -= 1
       }
-    } catch {
+    } catch let error as ClientError {
       breaks.append("\(error)")
       close()
       if breaks.count > 100 { throw error }
