@@ -20,6 +20,8 @@ public enum Limits {
   public static let streamBufferBytesHigh = 64 << 10
   /// … and down to which they must fall before it goes on.
   public static let streamBufferBytesLow = 16 << 10
+  /// Seconds without an acknowledgement, at least, before a stream's client counts as gone.
+  public static let silencePatienceSeconds = 5
   /// Bytes of pipelined requests that may wait behind one that is being answered; more closes the connection.
   public static let pipelinedBytesMax = 64 << 10
   /// Seconds without a byte after which a client that sends on behind a refusal is cut off …

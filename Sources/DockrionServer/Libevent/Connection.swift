@@ -129,6 +129,15 @@ final class Connection: DeadlineTarget {
     if evbuffer_get_length(bufferevent_get_input(buffer)) > Limits.pipelinedBytesMax { close(.client) }
   }
 
+  /// True when bytes that were sent have not been acknowledged, and the peer has acknowledged nothing for that long.
+  /// One that lives and does not read still acknowledges the kernel's probes. Always false for a Unix socket.
+  func isPeerSilent(seconds: Int) -> Bool {
+    var info = tcp_info()
+    var size = socklen_t(MemoryLayout<tcp_info>.size)
+    guard getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &info, &size) == 0 else { return false }
+    return info.tcpi_unacked > 0 && Int(info.tcpi_last_ack_recv) >= seconds * 1000
+  }
+
   // MARK: Bytes out
 
   /// Bytes that wait here: of a request that is not whole, or that the socket has not taken.

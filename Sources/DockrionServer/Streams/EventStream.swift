@@ -113,6 +113,8 @@ final class EventStream: ExchangeOwner, DeadlineTarget {
   func deadlinePassed(_ tag: UInt8) {
     guard isOpen else { return }
     heartbeat = server.setDeadline(seconds: server.dockfile.streaming.heartbeatSeconds, self)
+    let seconds = max(server.dockfile.streaming.heartbeatSeconds, Limits.silencePatienceSeconds)
+    if exchange.connection.isPeerSilent(seconds: seconds) { return exchange.connection.close(.stalled) }
     // A client that has bytes waiting is not silent.
     guard exchange.connection.backlog == 0 else { return }
     var writer = ByteWriter(capacity: 192)
