@@ -54,6 +54,31 @@ import Testing
     }
   }
 
+  /// The stall timeout is for those who live and do not read; it need not pass first.
+  @Test func anAgentsSilentClientIsNoticedAtAHeartbeat() throws {
+    let network = try PeerNetwork()
+    let sections = """
+      runtime: {stall_timeout_seconds: 60, shutdown_grace_seconds: 0}
+      streaming: {events: {heartbeat_interval: 1}}
+      """
+    try withServer(dockfile("scripted", sections), arguments: ["--host", "0.0.0.0"]) { server throws in
+      let stream = try network.inside {
+        try EventStream(
+          on: Connection(to: .address(network.hostAddress, server.port)),
+          request: requestText("POST", "/invoke/stream", body: #"{"tokens":1,"hang":true}"#))
+      }
+      _ = try stream.events(through: "heartbeat")
+      // Heartbeats that are acknowledged end nothing.
+      let reader = try server.invokeStream(#"{"tokens":1,"hang":true}"#)
+      try network.cut(.linkDown)
+      let start = monotonicNanoseconds()
+      #expect(try eventually(within: 20) { try server.metrics().sum("dockrion_active_runs") == 1 })
+      print("a silent client's agent is cancelled after \(seconds(since: start)) s")
+      #expect(try server.metrics().sum("dockrion_streams_closed_total", ["reason": "stalled"]) == 1)
+      #expect(try reader.events(through: "heartbeat").last?.type == "heartbeat")
+    }
+  }
+
   @Test func aPeerWhoseLinkIsDownIsCountedAsStalled() throws {
     let network = try PeerNetwork()
     try withServer(dockfile("scripted", Self.sections), arguments: ["--host", "0.0.0.0"]) { server throws in
