@@ -33,11 +33,17 @@ final class Server {
   private let ready: ReadyQueue<Execution>
   private let parsed: ReadyQueue<PayloadParse>
   private var pendingRequests: [ObjectIdentifier: PendingRequest] = [:]
+  /// True when the Dockfile's filter lets heartbeats through.
+  let hasHeartbeats: Bool
   private let workers: Workers
   private let workerCounters = WorkerCounters()
+  private let withEvents: Execution.Environment
+  private let withoutEvents: Execution.Environment
   private var invocations: [Invocation?] = []
   private var freeSlots: [Int] = []
-  private var unsentHeads: [EventStream] = []
+  // Streams that began in this tick and in the one before.
+  private var newStreams: [EventStream] = []
+  private var streamsToHead: [EventStream] = []
   private var directStreams = 0
   private var subscriptions = 0
   private var phase = Phase.serving
@@ -69,6 +75,14 @@ final class Server {
     parsed = ReadyQueue { wakeup.wake() }
     ProcessFacts.preferThroughput()
     workers = Workers(cores: ProcessFacts.usableCores(), threads: dockfile.runtime.workerThreads)
+    let environment = { [ready, workers, workerCounters] hasEvents in
+      Execution.Environment(
+        Execution.Description(agentName: dockfile.agent.name, framework: dockfile.agent.framework),
+        Execution.Route(filter: dockfile.streaming.filter, hasEvents: hasEvents),
+        ringCapacity: dockfile.runtime.ringCapacity, ready: ready, workers: workers, counters: workerCounters)
+    }
+    (withEvents, withoutEvents) = (environment(true), environment(false))
+    hasHeartbeats = dockfile.streaming.filter.passes(.heartbeat)
     let descriptors = ProcessFacts.raiseDescriptorLimit()
     let connections = min(dockfile.runtime.maxConnections, max(16, descriptors - 64))
     logger.info("descriptor limit \(descriptors), at most \(connections) connections")
@@ -131,18 +145,17 @@ final class Server {
   private func tick() {
     // On a core that they share, an agent that is ready can go first, and the loop need not sleep and be woken.
     if activeCount > 0, !listener.hasWork { sched_yield() }
-    let waiting = !listener.hasWork && unsentHeads.isEmpty && ready.park() && parsed.park()
+    let waiting = !listener.hasWork && streamsToHead.isEmpty && ready.park() && parsed.park()
     if waiting { loop.wake(at: nextDeadline, now: Clock.monotonicNanoseconds()) }
     loop.turn(waiting: waiting)
     ready.unpark()
     parsed.unpark()
-    let began = Clock.monotonicNanoseconds()
+    let began = loop.refreshNow()
     lastNow = began
     deadlines.pass(now: began)
     parsed.takeAll { finish($0) }
     ready.takeAll { drain($0) }
-    for stream in unsentHeads { stream.sendHead() }
-    unsentHeads.removeAll(keepingCapacity: true)
+    sendHeads()
     listener.reap()
     metrics.loopLag.add(Clock.monotonicNanoseconds() - began)
     if phase == .draining || phase == .flushing { stopIfDrained(began) }
@@ -179,7 +192,7 @@ final class Server {
     } else if isOver {
       logger.warning("the grace is over: cancelling \(activeCount) agents")
       for invocation in invocations { invocation?.sink?.cancel(reason: "the server is stopping") }
-      for stream in unsentHeads { stream.sendHead() }
+      for stream in streamsToHead + newStreams { stream.sendHead() }
       listener.reap()
       phase = .flushing
       graceEnds = now + Int64(Limits.shutdownFlushSeconds) * 1_000_000_000
@@ -217,14 +230,9 @@ final class Server {
       slot = invocations.count
       invocations.append(nil)
     }
-    let execution = Execution(
-      slot: slot, encoder: identity,
-      description: Execution.Description(agentName: dockfile.agent.name, framework: dockfile.agent.framework),
-      route: Execution.Route(filter: dockfile.streaming.filter, hasEvents: hasEvents),
-      ringCapacity: dockfile.runtime.ringCapacity, ready: ready, workers: workers, counters: workerCounters)
-    let invocation = Invocation(execution, sink)
+    let execution = Execution(slot: slot, encoder: identity, hasEvents ? withEvents : withoutEvents)
+    let invocation = Invocation(execution, sink, execution.start(agent, input: input))
     invocations[slot] = invocation
-    execution.start(agent, input: input)
     return invocation
   }
 
@@ -242,7 +250,7 @@ final class Server {
     var taken = 0
     while all || invocation.sink?.wantsEvents ?? true, let record = execution.next() {
       taken += 1
-      if invocation.sink != nil, !record.text.isEmpty {
+      if invocation.sink != nil, record.count > 0 {
         metrics.event(record.kind)
         metrics.emitToWrite.add(max(0, lastNow - record.emittedAt))
       }
@@ -271,14 +279,22 @@ final class Server {
     invocation.sink?.flush()
     invocation.sink = nil
     if invocation.hasEnded { return }
-    invocation.execution.cancel()
+    invocation.execution.cancel(invocation.task)
     // What waits in the ring may be its end, or keep it from getting there.
     invocation.execution.markReady()
   }
 
   // MARK: Streams
 
-  func flushSoon(_ stream: EventStream) { unsentHeads.append(stream) }
+  /// Sends the stream's head at the end of the next tick, unless the agent's first event takes it along: a packet
+  /// of its own costs more than the event does.
+  func sendHeadSoon(_ stream: EventStream) { newStreams.append(stream) }
+
+  private func sendHeads() {
+    for stream in streamsToHead { stream.sendHead() }
+    streamsToHead.removeAll(keepingCapacity: true)
+    swap(&streamsToHead, &newStreams)
+  }
 
   func streamOpened(_ pattern: EventStream.Pattern) {
     if pattern == .direct { directStreams += 1 } else { subscriptions += 1 }
@@ -321,11 +337,11 @@ final class Server {
 
   func setDeadline(seconds: Int, _ target: any DeadlineTarget, tag: UInt8 = 0) -> DeadlineQueues.Token {
     deadlines.set(
-      after: Int64(seconds) * 1_000_000_000, now: Clock.monotonicNanoseconds(), target, tag: tag)
+      after: Int64(seconds) * 1_000_000_000, now: loop.now, target, tag: tag)
   }
 
   func renewDeadline(_ token: DeadlineQueues.Token?) {
-    if let token { deadlines.renew(token, now: Clock.monotonicNanoseconds()) }
+    if let token { deadlines.renew(token, now: loop.now) }
   }
 
   func clearDeadline(_ token: DeadlineQueues.Token?) { deadlines.clear(token) }

@@ -4,7 +4,7 @@ extension Execution {
     guard !progress.isNaN else {
       throw EmitError.notRepresentable("progress: NaN has no JSON form; a number from 0 to 1 is needed")
     }
-    return try checked(.progress, name: "progress", sizeHint: step.utf8.count) { out in
+    return try checked(.progress, sizeHint: step.utf8.count) { out in
       out.append(member: "step", step)
       try out.append(member: "progress", min(max(progress, 0), 1))
       if let message { out.append(member: "message", message) }
@@ -12,14 +12,14 @@ extension Execution {
   }
 
   func checkpoint(_ name: String, _ data: JSONObject) throws -> EventRecord {
-    try checked(.checkpoint, name: "checkpoint") { out in
+    try checked(.checkpoint) { out in
       out.append(member: "name", name)
       try out.append(member: "data", data)
     }
   }
 
   func token(_ content: String, _ finishReason: String?) throws -> EventRecord {
-    try checked(.token, name: "token", sizeHint: content.utf8.count) { out in
+    try checked(.token, sizeHint: content.utf8.count) { out in
       out.append(member: "content", content)
       if let finishReason { out.append(member: "finish_reason", finishReason) }
     }
@@ -28,7 +28,7 @@ extension Execution {
   func step(
     _ nodeName: String, _ durationMS: Double?, _ inputKeys: [String], _ outputKeys: [String]
   ) throws -> EventRecord {
-    try checked(.step, name: "step", sizeHint: nodeName.utf8.count) { out in
+    try checked(.step, sizeHint: nodeName.utf8.count) { out in
       out.append(member: "node_name", nodeName)
       if case .request = encoder.identity { out.append(member: "node", nodeName) }
       if let durationMS { try out.append(member: "duration_ms", durationMS) }
@@ -41,7 +41,7 @@ extension Execution {
     for field in fields.names where EventEncoder.commonFields.contains(field) {
       throw EmitError.reservedField(field, event: name)
     }
-    return try checked(.custom, name: name) { out in
+    return try checked(.custom, customName: name) { out in
       for (field, value) in fields {
         out.append(UInt8(ascii: ","))
         out.append(json: field)
@@ -52,16 +52,16 @@ extension Execution {
   }
 
   private func checked(
-    _ kind: EventKind, name: String, sizeHint: Int = 0, fields: (inout ByteWriter) throws -> Void
+    _ kind: EventKind, customName: String? = nil, sizeHint: Int = 0, fields: (inout ByteWriter) throws -> Void
   ) throws -> EventRecord {
     let record: EventRecord
     do {
-      record = try encoder.record(kind, name: name, sizeHint: sizeHint, fields: fields)
+      record = try encoder.record(kind, customName: customName, sizeHint: sizeHint, fields: fields)
     } catch let error as JSONWriteError {
       throw EmitError.notRepresentable(error.description)
     }
-    guard record.text.count <= Limits.eventBytesMax else {
-      throw EmitError.tooLarge(bytes: record.text.count)
+    guard record.count <= Limits.eventBytesMax else {
+      throw EmitError.tooLarge(bytes: record.count)
     }
     return record
   }
@@ -81,7 +81,7 @@ extension EventEncoder {
       }
       details = writer.array()
     }
-    return record(.error, name: "error", ending: ended ? .failed(error) : nil) { out in
+    return record(.error, ending: ended ? .failed(error) : nil) { out in
       out.append(member: "error", error.message)
       out.append(member: "code", error.code)
       if let details {
@@ -93,7 +93,7 @@ extension EventEncoder {
 
   /// The `started` event.
   public func startedRecord(agentName: String, framework: String) -> EventRecord {
-    record(.started, name: "started") { out in
+    record(.started) { out in
       out.append(member: "agent_name", agentName)
       out.append(member: "framework", framework)
     }
@@ -101,7 +101,7 @@ extension EventEncoder {
 
   /// The `cancelled` event.
   public func cancelledRecord(reason: String?) -> EventRecord {
-    record(.cancelled, name: "cancelled") { out in
+    record(.cancelled) { out in
       if let reason { out.append(member: "reason", reason) }
     }
   }

@@ -12,11 +12,6 @@ public final class Execution: ReadyItem {
     case thread(DispatchSemaphore)
   }
 
-  private struct Held {
-    var waiters: [Waiter] = []
-    var task: Task<Void, Never>?
-  }
-
   /// What the agent's events pass through and where its end goes.
   public struct Route: Sendable {
     public let filter: EventsFilter
@@ -40,40 +35,54 @@ public final class Execution: ReadyItem {
     }
   }
 
+  /// What every execution behind one kind of route shares.
+  public final class Environment: Sendable {
+    let description: Description
+    let route: Route
+    let ringCapacity: Int
+    let ready: ReadyQueue<Execution>
+    let workers: Workers
+    let counters: WorkerCounters
+
+    /// - Parameter ringCapacity: events of one agent that may wait for the loop; see `EventRing`.
+    public init(
+      _ description: Description, _ route: Route, ringCapacity: Int, ready: ReadyQueue<Execution>,
+      workers: Workers, counters: WorkerCounters
+    ) {
+      self.description = description
+      self.route = route
+      self.ringCapacity = ringCapacity
+      self.ready = ready
+      self.workers = workers
+      self.counters = counters
+    }
+  }
+
   /// The loop's number for this execution; the loop alone looks at it.
   public let slot: Int
   public let encoder: EventEncoder
-  public let readyLink = ReadyLink()
-  let workers: Workers
-  private let description: Description
-  private let route: Route
+  private let environment: Environment
+  private let readyLink = ReadyLink()
   private let ring: EventRing<EventRecord>
-  private let ready: ReadyQueue<Execution>
-  private let counters: WorkerCounters
   private let phase = Atomic<Phase>(.running)
   private let hasWaiters = Atomic<Bool>(false)
-  private let held = Locked(Held())
+  // Made for the first emit that finds the ring full; few executions have one.
+  private let waiters = AtomicLazyReference<Locked<[Waiter]>>()
 
-  public init(
-    slot: Int, encoder: EventEncoder, description: Description, route: Route, ringCapacity: Int,
-    ready: ReadyQueue<Execution>, workers: Workers, counters: WorkerCounters
-  ) {
+  public init(slot: Int, encoder: EventEncoder, _ environment: Environment) {
     self.slot = slot
     self.encoder = encoder
-    self.description = description
-    self.route = route
-    self.ready = ready
-    self.workers = workers
-    self.counters = counters
-    ring = EventRing(capacity: ringCapacity)
+    self.environment = environment
+    ring = EventRing(capacity: environment.ringCapacity)
   }
+
+  public func withReadyLink<Result>(_ body: (borrowing ReadyLink) -> Result) -> Result { body(readyLink) }
 
   // MARK: The loop's side
 
-  /// Starts the agent on a worker.
-  public func start(_ agent: any Agent, input: JSONObject) {
-    let started = Task(executorPreference: workers.cooperative) { await self.run(agent, input) }
-    held.withLock { $0.task = started }
+  /// Starts the agent on a worker; `cancel` wants to have the task that is returned.
+  public func start(_ agent: any Agent, input: JSONObject) -> Task<Void, Never> {
+    Task(executorPreference: workers.cooperative) { await self.run(agent, input) }
   }
 
   /// Takes the next event; nil when there is none now. After a series of calls, call `drained`.
@@ -87,26 +96,29 @@ public final class Execution: ReadyItem {
   }
 
   /// Puts this in line to be drained again, when a drain stopped with events left.
-  public func markReady() { ready.mark(self) }
+  public func markReady() { environment.ready.mark(self) }
 
   /// Makes emits throw, and cancels the agent's task. Its end still comes, as the last record.
-  public func cancel() {
+  public func cancel(_ task: Task<Void, Never>?) {
     let (changed, _) = phase.compareExchange(
       expected: .running, desired: .cancelled, ordering: .sequentiallyConsistent)
     guard changed else { return }
     releaseWaiters()
     // On a worker: handlers of the agent's run where its task is cancelled.
-    workers.cooperative.async { self.held.withLock { $0.task }?.cancel() }
+    if let task { workers.cooperative.async { task.cancel() } }
   }
 
   /// Says that the last record was taken: emitters that are left have nobody to talk to.
   public func close() {
     phase.store(.ended, ordering: .sequentiallyConsistent)
     releaseWaiters()
-    held.withLock { $0.task = nil }
   }
 
   // MARK: The worker's side
+
+  var workers: Workers { environment.workers }
+  private var description: Description { environment.description }
+  private var route: Route { environment.route }
 
   var isRunning: Bool { phase.load(ordering: .relaxed) == .running }
 
@@ -141,10 +153,9 @@ public final class Execution: ReadyItem {
     }
     let ending = AgentEnding.completed(output: writer.array(), latencySeconds: seconds)
     guard route.hasEvents else {
-      return EventRecord(
-        kind: .complete, text: [], hole: 0, emittedAt: Clock.monotonicNanoseconds(), ending: ending)
+      return EventRecord(silent: .complete, ending)
     }
-    return try encoder.record(.complete, name: "complete", sizeHint: writer.count, ending: ending) { out in
+    return try encoder.record(.complete, sizeHint: writer.count, ending: ending) { out in
       out.append(",\"output\":")
       out.append(writer.bytes)
       try out.append(member: "latency_seconds", seconds)
@@ -157,8 +168,7 @@ public final class Execution: ReadyItem {
 
   private func failure(_ error: any Error) -> EventRecord {
     if error is CancellationError, !isRunning {
-      return EventRecord(
-        kind: .cancelled, text: [], hole: 0, emittedAt: Clock.monotonicNanoseconds(), ending: .cancelled)
+      return EventRecord(silent: .cancelled, .cancelled)
     }
     return encoder.failureRecord(AgentError(error))
   }
@@ -176,19 +186,19 @@ public final class Execution: ReadyItem {
 
   func push(_ record: EventRecord) async throws {
     if ring.push(record) {
-      ready.mark(self)
+      markReady()
     } else {
-      counters.ringFullWaits.add(1, ordering: .relaxed)
+      environment.counters.ringFullWaits.add(1, ordering: .relaxed)
       while try await !pushOrWait(record) {}
     }
   }
 
   func pushWaiting(_ record: EventRecord) throws {
     if ring.push(record) {
-      ready.mark(self)
+      markReady()
       return
     }
-    counters.ringFullWaits.add(1, ordering: .relaxed)
+    environment.counters.ringFullWaits.add(1, ordering: .relaxed)
     while true {
       let semaphore = DispatchSemaphore(value: 0)
       if wait(.thread(semaphore), record) { return }
@@ -206,13 +216,13 @@ public final class Execution: ReadyItem {
         if !ring.isFull { releaseWaiters() }
       }
     }
-    ready.mark(self)
+    markReady()
   }
 
   private func pushOrWait(_ record: EventRecord) async throws -> Bool {
     if !isRunning { throw CancellationError() }
     if ring.push(record) {
-      ready.mark(self)
+      markReady()
       return true
     }
     await withUnsafeContinuation { continuation in
@@ -226,7 +236,7 @@ public final class Execution: ReadyItem {
   private func wait(_ waiter: Waiter, _ record: EventRecord) -> Bool {
     register(waiter)
     if ring.push(record) {
-      ready.mark(self)
+      markReady()
       releaseWaiters()
       return true
     }
@@ -235,18 +245,22 @@ public final class Execution: ReadyItem {
   }
 
   private func register(_ waiter: Waiter) {
-    held.withLock {
-      $0.waiters.append(waiter)
+    let list = waiters.load() ?? waiters.storeIfNil(Locked([]))
+    list.withLock {
+      $0.append(waiter)
       hasWaiters.store(true, ordering: .sequentiallyConsistent)
     }
     atomicMemoryFence(ordering: .sequentiallyConsistent)
   }
 
   private func releaseWaiters() {
-    let released = held.withLock { held in
+    // Orders what the caller has changed before this look, as `register` orders the list before its caller's look.
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
+    guard let list = waiters.load() else { return }
+    let released = list.withLock { waiters in
       hasWaiters.store(false, ordering: .sequentiallyConsistent)
-      defer { held.waiters = [] }
-      return held.waiters
+      defer { waiters = [] }
+      return waiters
     }
     for waiter in released {
       switch waiter {

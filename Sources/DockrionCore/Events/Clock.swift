@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// The two clocks of the system, read through the kernel's user-space page.
 public enum Clock {
@@ -9,6 +10,23 @@ public enum Clock {
   /// Nanoseconds since 1970 in UTC.
   @inline(__always)
   public static func wallNanoseconds() -> Int64 { read(CLOCK_REALTIME) }
+
+  /// How far the wall clock is ahead of the monotonic one, and when that was looked at.
+  private static let lead = Atomic<Int64>(0)
+  private static let lookedAt = Atomic<Int64>(-1_000_000_000)
+
+  /// The wall clock at a moment of the monotonic one that has just been read.
+  ///
+  /// The two differ by what changes only when somebody sets the clock; such a step shows 0.1 s later, at most.
+  package static func wallNanoseconds(at monotonic: Int64) -> Int64 {
+    if monotonic &- lookedAt.load(ordering: .acquiring) < 100_000_000 {
+      return monotonic + lead.load(ordering: .relaxed)
+    }
+    let wall = wallNanoseconds()
+    lead.store(wall - monotonic, ordering: .relaxed)
+    lookedAt.store(monotonic, ordering: .releasing)
+    return wall
+  }
 
   /// Holds the calling thread; a signal may end it early.
   static func sleepThread(nanoseconds: Int) {

@@ -1,5 +1,5 @@
-/// Puts events into their wire form for one run or request. A pure value; it runs on the worker that emits.
-public struct EventEncoder: Sendable {
+/// Puts events into their wire form for one run or request; it runs on the worker that emits.
+public final class EventEncoder: Sendable {
   /// Which identifier the events carry.
   public enum Identity: Sendable, Equatable {
     /// Pattern A: `request_id`, and `node` repeated in `step`.
@@ -24,8 +24,19 @@ public struct EventEncoder: Sendable {
   }
 
   public let identity: Identity
+  // Between an event's name and its type, the same for all: `\ndata: {"run_id":"r","type":"`.
+  private let common: [UInt8]
 
-  public init(identity: Identity) { self.identity = identity }
+  public init(identity: Identity) {
+    self.identity = identity
+    var out = ByteWriter(capacity: 96)
+    out.append("\ndata: {\"")
+    out.append(identity.member)
+    out.append("\":\"")
+    out.append(identity.id)
+    out.append("\",\"type\":\"")
+    common = out.array()
+  }
 
   /// Names that the common fields take, which a custom event's object may not use.
   public static let commonFields: Set<String> = ["run_id", "request_id", "type", "sequence", "timestamp"]
@@ -33,34 +44,34 @@ public struct EventEncoder: Sendable {
   /// Encodes one event.
   ///
   /// - Parameters:
-  ///   - name: what stands as `event:` and as `type`; the caller has checked it.
+  ///   - customName: what stands as `event:` and as `type` of a custom event; the caller has checked it.
   ///   - sizeHint: bytes that the fields will take, about.
   ///   - fields: writes `,"name":value` for each field.
+  @inline(__always)
   public func record(
-    _ kind: EventKind, name: String, sizeHint: Int = 0, ending: AgentEnding? = nil,
+    _ kind: EventKind, customName: String? = nil, sizeHint: Int = 0, ending: AgentEnding? = nil,
     fields: (inout ByteWriter) throws -> Void
   ) rethrows -> EventRecord {
     let emittedAt = Clock.monotonicNanoseconds()
-    var out = ByteWriter(capacity: 192 + sizeHint)
-    writeHead(name: name, to: &out)
+    var out = ByteWriter(capacity: 224 + sizeHint)
+    if let customName { writeHead(customName, to: &out) } else { writeHead(kind.word, to: &out) }
     out.append(",\"sequence\":")
     let hole = out.count
     out.append(",\"timestamp\":\"")
-    out.append(timestamp: Clock.wallNanoseconds())
+    out.append(timestamp: Clock.wallNanoseconds(at: emittedAt))
     out.append(UInt8(ascii: "\""))
     try fields(&out)
     out.append("}\n\n")
     return EventRecord(
-      kind: kind, text: out.array(), hole: hole, emittedAt: emittedAt,
-      customName: kind == .custom ? name : nil,
-      ending: ending)
+      kind, out, hole: hole, emittedAt: emittedAt, customName: customName, ending: ending)
   }
 
   /// Writes an event that belongs to one connection: no sequence, no `id:`.
   public func writeUnnumbered(
-    name: String, timestamp: Bool, to out: inout ByteWriter, fields: (inout ByteWriter) -> Void = { _ in }
+    name: StaticString, timestamp: Bool, to out: inout ByteWriter,
+    fields: (inout ByteWriter) -> Void = { _ in }
   ) {
-    writeHead(name: name, to: &out)
+    writeHead(name, to: &out)
     if timestamp {
       out.append(",\"timestamp\":\"")
       out.append(timestamp: Clock.wallNanoseconds())
@@ -70,14 +81,18 @@ public struct EventEncoder: Sendable {
     out.append("}\n\n")
   }
 
-  private func writeHead(name: String, to out: inout ByteWriter) {
+  private func writeHead(_ name: StaticString, to out: inout ByteWriter) {
     out.append("event: ")
     out.append(name)
-    out.append("\ndata: {\"")
-    out.append(identity.member)
-    out.append("\":\"")
-    out.append(identity.id)
-    out.append("\",\"type\":\"")
+    out.append(common)
+    out.append(name)
+    out.append(UInt8(ascii: "\""))
+  }
+
+  private func writeHead(_ name: String, to out: inout ByteWriter) {
+    out.append("event: ")
+    out.append(name)
+    out.append(common)
     out.append(name)
     out.append(UInt8(ascii: "\""))
   }

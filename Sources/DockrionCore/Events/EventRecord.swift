@@ -3,10 +3,10 @@
 /// `text` is the event in its wire form with a hole at `hole`, where the loop puts the sequence:
 ///
 ///     event: token\ndata: {"run_id":"r","type":"token","sequence":⟨hole⟩,"timestamp":"…","content":"Hi"}\n\n
+///
+/// `nonisolated(unsafe)`: the bytes are written before there is a record, never change, and are freed with it.
 public final class EventRecord: Sendable {
   public let kind: EventKind
-  /// The event's bytes; empty when the agent's end has nothing to say to a client.
-  public let text: [UInt8]
   /// Where in `text` the sequence belongs.
   public let hole: Int
   /// `CLOCK_MONOTONIC` at the emit, in nanoseconds.
@@ -15,17 +15,39 @@ public final class EventRecord: Sendable {
   public let customName: String?
   /// How the agent ended, on the last record of an execution and on no other.
   public let ending: AgentEnding?
+  nonisolated(unsafe) private let bytes: UnsafeRawBufferPointer
 
+  /// Takes over what has been written.
   init(
-    kind: EventKind, text: [UInt8], hole: Int, emittedAt: Int64, customName: String? = nil,
+    _ kind: EventKind, _ text: consuming ByteWriter, hole: Int, emittedAt: Int64, customName: String? = nil,
     ending: AgentEnding? = nil
   ) {
     self.kind = kind
-    self.text = text
     self.hole = hole
     self.emittedAt = emittedAt
     self.customName = customName
     self.ending = ending
+    bytes = text.detach()
+  }
+
+  /// The end of an agent that has nothing to say to a client.
+  init(silent kind: EventKind, _ ending: AgentEnding) {
+    self.kind = kind
+    hole = 0
+    emittedAt = Clock.monotonicNanoseconds()
+    customName = nil
+    self.ending = ending
+    bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+  }
+
+  deinit { bytes.deallocate() }
+
+  /// Bytes of the event, its sequence aside; 0 when the agent's end has nothing to say to a client.
+  public var count: Int { bytes.count }
+
+  /// Lends the event's bytes.
+  public func withText<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+    try body(bytes)
   }
 
   /// Writes the event with its sequence; with `id`, the line that lets a client resume stands in front.
@@ -35,11 +57,9 @@ public final class EventRecord: Sendable {
       out.append(decimal: sequence)
       out.append(UInt8(ascii: "\n"))
     }
-    text.withUnsafeBytes { bytes in
-      out.append(UnsafeRawBufferPointer(rebasing: bytes[..<hole]))
-      out.append(decimal: sequence)
-      out.append(UnsafeRawBufferPointer(rebasing: bytes[hole...]))
-    }
+    out.append(UnsafeRawBufferPointer(rebasing: bytes[..<hole]))
+    out.append(decimal: sequence)
+    out.append(UnsafeRawBufferPointer(rebasing: bytes[hole...]))
   }
 }
 

@@ -92,7 +92,23 @@ public enum EventKind: UInt8, Sendable, CaseIterable {
   case started, progress, checkpoint, token, step, complete, error, cancelled, heartbeat, custom
 
   /// The word of the protocol; `custom` for every custom event.
-  public var name: String { "\(self)" }
+  public var name: String { "\(word)" }
+
+  /// The same word, for the encoder.
+  var word: StaticString {
+    switch self {
+    case .started: "started"
+    case .progress: "progress"
+    case .checkpoint: "checkpoint"
+    case .token: "token"
+    case .step: "step"
+    case .complete: "complete"
+    case .error: "error"
+    case .cancelled: "cancelled"
+    case .heartbeat: "heartbeat"
+    case .custom: "custom"
+    }
+  }
 
   /// The kind of that name, or nil.
   public init?(name: String) {

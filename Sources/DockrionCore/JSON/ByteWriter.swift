@@ -22,6 +22,13 @@ public struct ByteWriter: ~Copyable {
   /// What has been written, as an array of its own.
   public func array() -> [UInt8] { Array(UnsafeBufferPointer(start: start, count: count)) }
 
+  /// Gives what has been written away; whoever takes it deallocates it.
+  consuming func detach() -> UnsafeRawBufferPointer {
+    let written = bytes
+    discard self
+    return written
+  }
+
   /// Forgets what has been written and keeps the memory.
   public mutating func removeAll() { count = 0 }
 

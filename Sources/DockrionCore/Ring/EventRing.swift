@@ -1,8 +1,8 @@
 import Synchronization
 
 // Goals: many producers on any thread, one consumer on the loop; a bound; no lock; each producer's order kept;
-// an idle ring costs a few hundred bytes. Non-goal: progress of the consumer past a producer that the kernel
-// stopped between taking its place and filling it; that producer announces the ring again when it goes on.
+// an idle ring is one allocation of a few hundred bytes. Non-goal: progress of the consumer past a producer that
+// the kernel stopped between taking its place and filling it; that producer announces the ring again when it goes on.
 
 /// A bounded lock-free queue from an agent's tasks to the loop.
 ///
@@ -11,21 +11,21 @@ import Synchronization
 /// consumer empties places in order of their tickets. When a segment is full and may grow, its `tail` is marked
 /// closed; producers go on in the next segment, and the consumer follows once the closed one is empty, so the
 /// order of each producer holds across segments. Segments live as long as the ring: nobody can hold a stale one.
-///
-/// `@unchecked Sendable`: the one plain variable, `consuming`, is touched by `pop` alone, which the one consumer calls.
-public final class EventRing<Element: AnyObject & Sendable>: @unchecked Sendable {
+public struct EventRing<Element: AnyObject & Sendable>: ~Copyable, Sendable {
   private let capacity: Int
-  private let newest: Atomic<UnsafeMutableRawPointer>
-  private let first: Segment
-  private var consuming: Segment  // touched by the consumer alone
+  // Addresses of segments.
+  private let first: UInt
+  private let newest: Atomic<UInt>
+  // Touched by the consumer alone.
+  private let consuming: Atomic<UInt>
 
   /// - Parameter capacity: elements that may wait; rounded up to a power of two, at least 2.
   public init(capacity: Int) {
     let rounded = Self.powerOfTwo(atLeast: max(2, capacity))
     self.capacity = rounded
-    first = Segment(capacity: min(rounded, 16))
-    consuming = first
-    newest = Atomic(Unmanaged.passUnretained(first).toOpaque())
+    first = Segment(capacity: min(rounded, 16)).address
+    newest = Atomic(first)
+    consuming = Atomic(first)
   }
 
   private static func powerOfTwo(atLeast value: Int) -> Int {
@@ -36,7 +36,7 @@ public final class EventRing<Element: AnyObject & Sendable>: @unchecked Sendable
 
   /// Adds an element; false when the ring is full. Safe on any thread.
   public func push(_ element: Element) -> Bool {
-    var segment = Unmanaged<Segment>.fromOpaque(newest.load(ordering: .acquiring)).takeUnretainedValue()
+    var segment = Segment(address: newest.load(ordering: .acquiring))
     while true {
       switch segment.push(element, mayClose: segment.capacity < capacity) {
       case .pushed: return true
@@ -50,105 +50,135 @@ public final class EventRing<Element: AnyObject & Sendable>: @unchecked Sendable
     if let next = segment.next { return next }
     let made = Segment(capacity: min(segment.capacity * 4, capacity))
     let next = segment.link(made)
+    if next.address != made.address { made.free() }
     // Only a hint for producers: one that still sees the old segment finds it closed and follows its link.
-    newest.store(Unmanaged.passUnretained(next).toOpaque(), ordering: .releasing)
+    newest.store(next.address, ordering: .releasing)
     return next
   }
 
   /// Takes the oldest element; nil when none is ready. For the one consumer.
   public func pop() -> Element? {
+    var segment = Segment(address: consuming.load(ordering: .relaxed))
     while true {
-      if let element = consuming.pop() { return element }
-      guard consuming.isClosedAndEmpty, let next = consuming.next else { return nil }
-      consuming = next
+      if let element = segment.pop() { return element }
+      guard segment.isClosedAndEmpty, let next = segment.next else { return nil }
+      segment = next
+      consuming.store(next.address, ordering: .relaxed)
     }
   }
 
   /// True when a push would fail now. Safe on any thread; the answer may be old when it arrives.
   public var isFull: Bool {
-    let segment = Unmanaged<Segment>.fromOpaque(newest.load(ordering: .acquiring)).takeUnretainedValue()
+    let segment = Segment(address: newest.load(ordering: .acquiring))
     return segment.capacity == capacity && segment.isFull
   }
 
   deinit {
     while pop() != nil {}
+    var segment: Segment? = Segment(address: first)
+    while let current = segment {
+      segment = current.next
+      current.free()
+    }
   }
 
   private enum Outcome { case pushed, full, closed }
 
-  /// One block of places. `@unchecked Sendable`: `places` never changes, each place is an atomic word that
-  /// carries one reference from the producer that filled it to the consumer that empties it.
-  private final class Segment: @unchecked Sendable {
+  private struct Header: ~Copyable {
     let capacity: Int
-    private let mask: Int
-    private let places: UnsafeMutablePointer<Atomic<UInt>>
-    private let head = Atomic<Int>(0)
-    private let tail = Atomic<Int>(0)  // the next ticket; the sign bit says closed
-    private let link = AtomicLazyReference<Segment>()
+    let head = Atomic<Int>(0)
+    let tail = Atomic<Int>(0)  // the next ticket; the sign bit says closed
+    let next = Atomic<UInt>(0)  // the address of the segment that follows, or 0
+  }
+
+  /// One block of places, behind its header in one allocation. A place is an atomic word that carries one reference
+  /// from the producer that filled it to the consumer that empties it.
+  private struct Segment {
+    private let header: UnsafeMutablePointer<Header>
 
     private static var closedBit: Int { Int.min }
 
     init(capacity: Int) {
-      self.capacity = capacity
-      mask = capacity - 1
-      places = .allocate(capacity: capacity)
+      let block = UnsafeMutableRawPointer.allocate(
+        byteCount: MemoryLayout<Header>.stride + capacity * MemoryLayout<Atomic<UInt>>.stride, alignment: 8)
+      header = block.bindMemory(to: Header.self, capacity: 1)
+      header.initialize(to: Header(capacity: capacity))
+      let places = (block + MemoryLayout<Header>.stride).bindMemory(to: Atomic<UInt>.self, capacity: capacity)
       for index in 0..<capacity { (places + index).initialize(to: Atomic(0)) }
     }
 
-    deinit {
-      places.deinitialize(count: capacity)
-      places.deallocate()
+    init(address: UInt) { header = UnsafeMutablePointer(bitPattern: address).unsafelyUnwrapped }
+
+    var address: UInt { UInt(bitPattern: header) }
+    var capacity: Int { header.pointee.capacity }
+
+    private func place(_ ticket: Int) -> UnsafeMutablePointer<Atomic<UInt>> {
+      let places = (UnsafeMutableRawPointer(header) + MemoryLayout<Header>.stride)
+        .assumingMemoryBound(to: Atomic<UInt>.self)
+      return places + (ticket & (capacity - 1))
     }
 
-    var next: Segment? { link.load() }
+    /// Frees the memory; atomic words need nothing else.
+    func free() { UnsafeMutableRawPointer(header).deallocate() }
 
-    func link(_ segment: Segment) -> Segment { link.storeIfNil(segment) }
+    var next: Segment? {
+      let address = header.pointee.next.load(ordering: .acquiring)
+      return address == 0 ? nil : Segment(address: address)
+    }
+
+    /// Links the segment unless there is a link already; returns the one that stands.
+    func link(_ segment: Segment) -> Segment {
+      let (isLinked, standing) = header.pointee.next.compareExchange(
+        expected: 0, desired: segment.address, ordering: .acquiringAndReleasing)
+      return isLinked ? segment : Segment(address: standing)
+    }
 
     func push(_ element: Element, mayClose: Bool) -> Outcome {
-      var ticket = tail.load(ordering: .relaxed)
+      var ticket = header.pointee.tail.load(ordering: .relaxed)
       while true {
         if ticket < 0 { return .closed }
-        guard ticket - head.load(ordering: .acquiring) < capacity else {
+        guard ticket - header.pointee.head.load(ordering: .acquiring) < capacity else {
           // The ticket may be stale; only a tail that has not moved since shows a full segment.
-          let seen = tail.load(ordering: .acquiring)
+          let seen = header.pointee.tail.load(ordering: .acquiring)
           if seen != ticket {
             ticket = seen
             continue
           }
           guard mayClose else { return .full }
-          let (closed, now) = tail.compareExchange(
+          let (closed, now) = header.pointee.tail.compareExchange(
             expected: ticket, desired: ticket | Self.closedBit, ordering: .acquiringAndReleasing)
           if closed { return .closed }
           ticket = now
           continue
         }
-        let (taken, now) = tail.weakCompareExchange(
+        let (taken, now) = header.pointee.tail.weakCompareExchange(
           expected: ticket, desired: ticket + 1, ordering: .acquiringAndReleasing)
         if taken { break }
         ticket = now
       }
       let word = UInt(bitPattern: Unmanaged.passRetained(element).toOpaque())
-      places[ticket & mask].store(word, ordering: .releasing)
+      place(ticket).pointee.store(word, ordering: .releasing)
       return .pushed
     }
 
     func pop() -> Element? {
-      let ticket = head.load(ordering: .relaxed)
-      let word = places[ticket & mask].load(ordering: .acquiring)
+      let ticket = header.pointee.head.load(ordering: .relaxed)
+      let place = place(ticket)
+      let word = place.pointee.load(ordering: .acquiring)
       guard let pointer = UnsafeRawPointer(bitPattern: word) else { return nil }
-      places[ticket & mask].store(0, ordering: .relaxed)
-      head.store(ticket + 1, ordering: .releasing)
+      place.pointee.store(0, ordering: .relaxed)
+      header.pointee.head.store(ticket + 1, ordering: .releasing)
       return Unmanaged<Element>.fromOpaque(pointer).takeRetainedValue()
     }
 
     var isFull: Bool {
-      let taken = head.load(ordering: .sequentiallyConsistent)
-      return tail.load(ordering: .sequentiallyConsistent) - taken >= capacity
+      let taken = header.pointee.head.load(ordering: .sequentiallyConsistent)
+      return header.pointee.tail.load(ordering: .sequentiallyConsistent) - taken >= capacity
     }
 
     var isClosedAndEmpty: Bool {
-      let end = tail.load(ordering: .acquiring)
-      return end < 0 && end & ~Self.closedBit == head.load(ordering: .relaxed)
+      let end = header.pointee.tail.load(ordering: .acquiring)
+      return end < 0 && end & ~Self.closedBit == header.pointee.head.load(ordering: .relaxed)
     }
   }
 }

@@ -2,17 +2,15 @@ import Synchronization
 
 /// What can stand in a `ReadyQueue`: something that the loop must look at.
 public protocol ReadyItem: AnyObject, Sendable {
-  /// The item's own link; nobody but the queue touches it.
-  var readyLink: ReadyLink { get }
+  /// Lends the item's own link; nobody but the queue touches it.
+  func withReadyLink<Result>(_ body: (borrowing ReadyLink) -> Result) -> Result
 }
 
 /// An item's place in a `ReadyQueue`.
-///
-/// `@unchecked Sendable`: `next` is written by the one thread that set `announced` and read by the consumer after
-/// it took the list, with the queue's head in between.
-public final class ReadyLink: @unchecked Sendable {
+public struct ReadyLink: ~Copyable, Sendable {
   fileprivate let announced = Atomic<Bool>(false)
-  fileprivate var next: UnsafeMutableRawPointer?
+  // The address of the item behind; the queue's head orders its writer and its reader.
+  fileprivate let next = Atomic<UInt>(0)
 
   public init() {}
 }
@@ -33,17 +31,19 @@ public final class ReadyQueue<Item: ReadyItem>: Sendable {
   /// Says that the item has something. Safe on any thread.
   public func mark(_ item: Item) {
     // A fence between the caller's push and this read would not do: the exchange is the fence.
-    guard !item.readyLink.announced.exchange(true, ordering: .sequentiallyConsistent) else { return }
-    let pointer = Unmanaged.passRetained(item).toOpaque()
-    var top = head.load(ordering: .relaxed)
-    while true {
-      item.readyLink.next = UnsafeMutableRawPointer(bitPattern: top)
-      let (done, now) = head.weakCompareExchange(
-        expected: top, desired: UInt(bitPattern: pointer), ordering: .sequentiallyConsistent)
-      if done { break }
-      top = now
+    let isNew = item.withReadyLink { link in
+      guard !link.announced.exchange(true, ordering: .sequentiallyConsistent) else { return false }
+      let address = UInt(bitPattern: Unmanaged.passRetained(item).toOpaque())
+      var top = head.load(ordering: .relaxed)
+      while true {
+        link.next.store(top, ordering: .relaxed)
+        let (done, now) = head.weakCompareExchange(
+          expected: top, desired: address, ordering: .sequentiallyConsistent)
+        if done { return true }
+        top = now
+      }
     }
-    wakeIfParked()
+    if isNew { wakeIfParked() }
   }
 
   /// Wakes the consumer when it is parked, without an item.
@@ -72,17 +72,22 @@ public final class ReadyQueue<Item: ReadyItem>: Sendable {
   public func takeAll(_ body: (Item) -> Void) {
     var taken = head.exchange(0, ordering: .sequentiallyConsistent)
     var reversed: UInt = 0
-    while let pointer = UnsafeMutableRawPointer(bitPattern: taken) {
-      let link = Unmanaged<Item>.fromOpaque(pointer).takeUnretainedValue().readyLink
-      taken = UInt(bitPattern: link.next)
-      link.next = UnsafeMutableRawPointer(bitPattern: reversed)
-      reversed = UInt(bitPattern: pointer)
+    while let pointer = UnsafeRawPointer(bitPattern: taken) {
+      let address = taken
+      taken = Unmanaged<Item>.fromOpaque(pointer).takeUnretainedValue().withReadyLink {
+        let next = $0.next.load(ordering: .relaxed)
+        $0.next.store(reversed, ordering: .relaxed)
+        return next
+      }
+      reversed = address
     }
-    while let pointer = UnsafeMutableRawPointer(bitPattern: reversed) {
+    while let pointer = UnsafeRawPointer(bitPattern: reversed) {
       let item = Unmanaged<Item>.fromOpaque(pointer).takeRetainedValue()
-      reversed = UInt(bitPattern: item.readyLink.next)
-      item.readyLink.next = nil
-      _ = item.readyLink.announced.exchange(false, ordering: .sequentiallyConsistent)
+      reversed = item.withReadyLink {
+        let next = $0.next.load(ordering: .relaxed)
+        _ = $0.announced.exchange(false, ordering: .sequentiallyConsistent)
+        return next
+      }
       body(item)
     }
   }

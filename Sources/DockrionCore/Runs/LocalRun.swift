@@ -57,22 +57,22 @@ public final class LocalRun {
   ) throws -> Outcome {
     let description = Execution.Description(
       agentName: dockfile.agent.name, framework: dockfile.agent.framework)
-    let execution = Execution(
-      slot: 0, encoder: encoder, description: description,
-      route: Execution.Route(filter: dockfile.streaming.filter, hasEvents: true),
+    let environment = Execution.Environment(
+      description, Execution.Route(filter: dockfile.streaming.filter, hasEvents: true),
       ringCapacity: dockfile.runtime.ringCapacity, ready: ready,
       workers: Workers(cores: 2, threads: dockfile.runtime.workerThreads), counters: WorkerCounters())
+    let execution = Execution(slot: 0, encoder: encoder, environment)
+    let task = execution.start(agent, input: input)
     defer {
-      execution.cancel()
+      execution.cancel(task)
       execution.close()
     }
     let limit = DispatchTime.now() + .seconds(dockfile.streaming.maxRunSeconds)
     var deadline = limit
-    execution.start(agent, input: input)
     while true {
       try drain(execution, receive)
       if outcome == nil, let record = interruption(limit) {
-        execution.cancel()
+        execution.cancel(task)
         deadline = .now() + .seconds(Self.graceSeconds)
         try finish(record, receive)
       }

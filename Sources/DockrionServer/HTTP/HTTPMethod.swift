@@ -10,7 +10,7 @@ enum HTTPMethod: Int, CaseIterable {
 
 /// The reason phrases of RFC 9110 for the statuses that are used.
 enum HTTPStatus {
-  static func phrase(_ status: Int) -> String {
+  static func phrase(_ status: Int) -> StaticString {
     switch status {
     case 200: "OK"
     case 202: "Accepted"
@@ -36,10 +36,11 @@ enum HTTPStatus {
 /// The `Date` header (RFC 9110, 6.6.1), put together once a second.
 final class DateHeader {
   private var second = -1
-  private var text = ""
+  private var bytes: [UInt8] = []
 
-  func header(_ seconds: Int) -> String {
-    guard seconds != second else { return text }
+  /// The whole line, for seconds since 1970.
+  func line(_ seconds: Int) -> [UInt8] {
+    guard seconds != second else { return bytes }
     second = seconds
     var time = time_t(seconds)
     var parts = tm()
@@ -47,9 +48,10 @@ final class DateHeader {
     let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
     let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
     func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
-    text =
+    let text =
       "\(days[Int(parts.tm_wday)]), \(two(parts.tm_mday)) \(months[Int(parts.tm_mon)]) \(parts.tm_year + 1900) "
       + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)) GMT"
-    return text
+    bytes = Array("Date: \(text)\r\n".utf8)
+    return bytes
   }
 }

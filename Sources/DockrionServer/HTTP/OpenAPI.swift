@@ -51,7 +51,7 @@ struct OpenAPI {
     let text = Self.texts(endpoint)
     var responses: JSONObject = [:]
     for status in text.statuses {
-      var response: JSONObject = ["description": .string(HTTPStatus.phrase(status))]
+      var response: JSONObject = ["description": .string("\(HTTPStatus.phrase(status))")]
       if status >= 400 {
         response["content"] = ["application/json": ["schema": ["$ref": "#/components/schemas/Error"]]]
       } else if status != 204 {

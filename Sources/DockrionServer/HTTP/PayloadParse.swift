@@ -4,7 +4,7 @@ import DockrionCore
 final class PayloadParse: ReadyItem {
   typealias Outcome = Result<JSONObject, ErrorReply>
 
-  let readyLink = ReadyLink()
+  private let readyLink = ReadyLink()
   private let bytes: [UInt8]
   private let schema: InputSchema?
   private let outcome = Locked<Outcome?>(nil)
@@ -13,6 +13,8 @@ final class PayloadParse: ReadyItem {
     self.bytes = bytes
     self.schema = schema
   }
+
+  func withReadyLink<Result>(_ body: (borrowing ReadyLink) -> Result) -> Result { body(readyLink) }
 
   /// Parses on a worker; the parse is then marked in `ready`.
   func start(on worker: WorkerPool, _ ready: ReadyQueue<PayloadParse>) {

@@ -202,7 +202,7 @@ extension Server {
         case .repeated(let id, let createdAt): replyCreated(exchange, id, createdAt)
         case .new(let run):
           // Also when the client has left: the run exists, and its client may look for it under its own id or key.
-          run.start(start(EventEncoder(identity: .run(run.id)), hasEvents: true, input: input, run))
+          run.start(start(run.encoder, hasEvents: true, input: input, run))
           metrics.run(.accepted)
           replyCreated(exchange, run.id, run.createdAt)
         }

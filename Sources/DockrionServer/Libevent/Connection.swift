@@ -11,7 +11,7 @@ typealias RequestPointer = UnsafeMutablePointer<evhttp_request>
 /// `evhttp_send_reply_end` when one has been answered. While one is being answered the bufferevent's callbacks are
 /// ours, so that a client that goes away is noticed at once; libevent would look only after a first write.
 final class Connection: DeadlineTarget {
-  unowned let listener: HTTPListener
+  let listener: HTTPListener
   private let evcon: OpaquePointer
   private let buffer: OpaquePointer
   private let descriptor: Int32
@@ -199,7 +199,7 @@ final class Connection: DeadlineTarget {
   private func setDeadline(seconds: Int) {
     listener.deadlines.clear(deadline)
     sentAtDeadline = queuedBytes - backlog
-    deadline = listener.deadlines.set(after: Int64(seconds) * 1_000_000_000, now: listener.now(), self)
+    deadline = listener.deadlines.set(after: Int64(seconds) * 1_000_000_000, now: listener.now, self)
   }
 
   func deadlinePassed(_ tag: UInt8) {

@@ -14,6 +14,7 @@ final class EventLoop {
   private var signals: [OpaquePointer] = []
   private var timerAt: Int64?
   private var onSignal: ((Int32) -> Void)?
+  private var readAt: Int64 = 0
 
   init() throws(ServerError) {
     event_set_log_callback { severity, message in
@@ -48,8 +49,21 @@ final class EventLoop {
     event_base_free(base)
   }
 
+  /// `CLOCK_MONOTONIC` in nanoseconds, read at most once a turn and once after it: for deadlines, which tolerate that.
+  var now: Int64 {
+    if readAt == 0 { readAt = Clock.monotonicNanoseconds() }
+    return readAt
+  }
+
+  /// Reads the clock anew.
+  func refreshNow() -> Int64 {
+    readAt = Clock.monotonicNanoseconds()
+    return readAt
+  }
+
   /// Runs the callbacks of what is ready; waits for something when `waiting`.
   func turn(waiting: Bool) {
+    readAt = 0
     event_base_loop(base, waiting ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK)
   }
 

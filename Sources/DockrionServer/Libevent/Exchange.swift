@@ -21,7 +21,7 @@ final class Exchange {
   /// The route's number for the metrics.
   var route = 0
   /// Who wants to hear of the client while the reply is outstanding.
-  weak var owner: (any ExchangeOwner)?
+  var owner: (any ExchangeOwner)?
   private(set) var status = 0
   /// `X-Forwarded-For`, kept for the log where some proxies are trusted.
   var forwardedFor: String?
@@ -32,7 +32,7 @@ final class Exchange {
   init(_ connection: Connection, _ request: RequestPointer) {
     self.connection = connection
     self.request = request
-    startedAt = connection.listener.now()
+    startedAt = connection.listener.now
   }
 
   // MARK: The request
@@ -125,7 +125,9 @@ final class Exchange {
     self.status = status
     let listener = connection.listener
     listener.output.removeAll(keepingAtMost: 256 << 10)
-    writeHead(status, headers, to: &listener.output, streaming: false)
+    writeStatus(status, to: &listener.output)
+    write(headers, to: &listener.output)
+    writeConnection(to: &listener.output, streaming: false)
     if let contentType {
       listener.output.append("Content-Type: ")
       listener.output.append(contentType)
@@ -146,11 +148,20 @@ final class Exchange {
   private(set) var isChunked = false
 
   /// Puts the head of a stream into `head`; whoever asks sends it.
-  func startStream(_ headers: [(String, String)], head: inout ByteWriter) {
+  func startStream(_ headers: [(String, String)], requestID: String?, head: inout ByteWriter) {
     status = 200
     isChunked = isHTTP11
     if !isHTTP11 { mustClose = true }
-    writeHead(200, headers, to: &head, streaming: true)
+    writeStatus(200, to: &head)
+    head.append(
+      "Content-Type: text/event-stream\r\nCache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n")
+    if let requestID {
+      head.append("X-Request-Id: ")
+      head.append(requestID)
+      head.append("\r\n")
+    }
+    write(headers, to: &head)
+    writeConnection(to: &head, streaming: true)
     if isChunked { head.append("Transfer-Encoding: chunked\r\n") }
     head.append("\r\n")
   }
@@ -158,22 +169,25 @@ final class Exchange {
   /// True for a `HEAD` request, whose stream has no body.
   var isHead: Bool { request?.pointee.type == EVHTTP_REQ_HEAD }
 
-  private func writeHead(
-    _ status: Int, _ headers: [(String, String)], to out: inout ByteWriter, streaming: Bool
-  ) {
+  private func writeStatus(_ status: Int, to out: inout ByteWriter) {
     out.append("HTTP/1.1 ")
     out.append(decimal: status)
     out.append(UInt8(ascii: " "))
     out.append(HTTPStatus.phrase(status))
-    out.append("\r\nDate: ")
-    out.append(connection.listener.date.header(connection.listener.wallSeconds()))
     out.append("\r\n")
+    out.append(connection.listener.dateLine)
+  }
+
+  private func write(_ headers: [(String, String)], to out: inout ByteWriter) {
     for (name, value) in headers {
       out.append(name)
       out.append(": ")
       out.append(value)
       out.append("\r\n")
     }
+  }
+
+  private func writeConnection(to out: inout ByteWriter, streaming: Bool) {
     if mustClose || wantsClose || (!isHTTP11 && !asksToKeepAlive) {
       mustClose = true
       out.append("Connection: close\r\n")

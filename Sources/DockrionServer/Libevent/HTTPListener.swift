@@ -22,7 +22,7 @@ final class HTTPListener {
 
   let limits: Limits
   let deadlines: DeadlineQueues
-  let date = DateHeader()
+  private let date = DateHeader()
   private(set) var callbacks = Callbacks()
   /// Bytes given to sockets, for the metrics.
   var sentBytes = 0
@@ -73,8 +73,10 @@ final class HTTPListener {
   /// Connections that are open now.
   var connectionCount: Int { connections.count + newborn.count + lingering.count }
 
-  func now() -> Int64 { Clock.monotonicNanoseconds() }
-  func wallSeconds() -> Int { Int(Clock.wallNanoseconds() / 1_000_000_000) }
+  /// The loop's clock, for deadlines.
+  var now: Int64 { loop.now }
+  /// The `Date` header's line.
+  var dateLine: [UInt8] { date.line(Int(Clock.wallNanoseconds(at: loop.now) / 1_000_000_000)) }
 
   // MARK: Accepting
 
@@ -322,11 +324,11 @@ final class HTTPListener {
     if HTTPListener.acceptFailed.load(ordering: .relaxed) {
       HTTPListener.acceptFailed.store(false, ordering: .relaxed)
       accepting = false
-      acceptsAgainAt = now() + 100_000_000
+      acceptsAgainAt = now + 100_000_000
     }
     var may = connectionCount < limits.maxConnections && !stopped
     if let again = acceptsAgainAt {
-      if now() >= again { acceptsAgainAt = nil } else { may = false }
+      if now >= again { acceptsAgainAt = nil } else { may = false }
     }
     guard may != accepting else { return }
     accepting = may

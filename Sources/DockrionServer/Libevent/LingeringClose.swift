@@ -39,13 +39,13 @@ final class LingeringClose: DeadlineTarget {
   }
 
   private func set(_ seconds: Int, _ tag: UInt8) -> DeadlineQueues.Token {
-    listener.deadlines.set(after: Int64(seconds) * 1_000_000_000, now: listener.now(), self, tag: tag)
+    listener.deadlines.set(after: Int64(seconds) * 1_000_000_000, now: listener.now, self, tag: tag)
   }
 
   private func drop() {
     let input = bufferevent_get_input(buffer)
     evbuffer_drain(input, evbuffer_get_length(input))
-    if let pause { listener.deadlines.renew(pause, now: listener.now()) }
+    if let pause { listener.deadlines.renew(pause, now: listener.now) }
   }
 
   func deadlinePassed(_ tag: UInt8) { listener.closeSoon(self) }

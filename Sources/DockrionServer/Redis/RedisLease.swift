@@ -175,7 +175,7 @@ final class RedisLease: DeadlineTarget {
       .reap, keys: [keys.record, keys.events, keys.channel], count: 4 + fields.count * 2,
       arguments: { command in
         command.add(instance)
-        event.text.withUnsafeBytes { text in
+        event.withText { text in
           command.add(UnsafeRawBufferPointer(rebasing: text[..<event.hole]))
           command.add(UnsafeRawBufferPointer(rebasing: text[event.hole...]))
         }

@@ -22,6 +22,7 @@ final class Run: EventSink, DeadlineTarget {
   }
 
   let feed: RunFeed
+  let encoder: EventEncoder
   let createdAt: Int64
   /// Grows with every run of the memory backend; the cursor of its list.
   var ordinal = 0
@@ -33,7 +34,6 @@ final class Run: EventSink, DeadlineTarget {
   private(set) var cancelledBy: String?
   private unowned let server: Server
   private unowned let keeper: any RunKeeper
-  private let encoder: EventEncoder
   private var machine = RunStateMachine()
   private var completedAt: Int64?
   // The output stands in the terminal event; it is not kept twice.

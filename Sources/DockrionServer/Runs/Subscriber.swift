@@ -4,8 +4,8 @@ import DockrionCore
 ///
 /// Replay, live delivery and catching up are one thing: sending from the cursor until the log ends or the client
 /// has enough to read.
-final class Subscriber: DeadlineTarget {
-  private unowned let server: Server
+final class Subscriber: ExchangeOwner, DeadlineTarget {
+  private let server: Server
   private let feed: RunFeed
   private let stream: EventStream
   private let filter: EventsFilter?
@@ -22,19 +22,24 @@ final class Subscriber: DeadlineTarget {
     self.cursor = max(1, cursor)
     self.filter = filter
     encoder = EventEncoder(identity: .run(feed.id))
-    stream = EventStream(
-      exchange, server, encoder, .subscription, headers: [], preface: "retry: 2000\n\n",
-      filter: filter)
+    stream = EventStream(exchange, server, encoder, .subscription, filter: filter)
+    exchange.owner = self
     if exchange.isHead {
       stream.endHead()
       return
     }
     feed.add(self)
     timeout = server.setDeadline(seconds: seconds, self)
-    stream.onClose = { [unowned self] in leave() }
-    stream.onRoom = { [unowned self] in pump() }
     pump()
     if stream.isOpen { stream.sendHead() }
+  }
+
+  func connectionClosed(_ reason: CloseReason) {
+    if stream.closed(reason) { leave() }
+  }
+
+  func roomToSend() {
+    if stream.hasRoom { pump() }
   }
 
   /// Sends what the client lacks, as far as it takes it.

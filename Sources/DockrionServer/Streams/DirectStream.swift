@@ -1,8 +1,8 @@
 import DockrionCore
 
 /// Pattern A: one agent's events to the one client that asked for them, and no copy anywhere.
-final class DirectStream: EventSink, DeadlineTarget {
-  private unowned let server: Server
+final class DirectStream: EventSink, ExchangeOwner, DeadlineTarget {
+  private let server: Server
   private let stream: EventStream
   private let encoder: EventEncoder
   private var machine = RunStateMachine()
@@ -13,18 +13,22 @@ final class DirectStream: EventSink, DeadlineTarget {
   init(_ exchange: Exchange, _ server: Server, _ encoder: EventEncoder) {
     self.server = server
     self.encoder = encoder
-    stream = EventStream(
-      exchange, server, encoder, .direct, headers: [("X-Request-Id", encoder.identity.id)])
+    stream = EventStream(exchange, server, encoder, .direct)
+    exchange.owner = self
   }
 
   func start(_ invocation: Invocation) {
     self.invocation = invocation
     timeLimit = server.setDeadline(seconds: server.dockfile.streaming.maxRunSeconds, self)
-    stream.onClose = { [self] in letGo() }
-    stream.onRoom = { [unowned self] in
-      if let invocation = self.invocation { server.drain(invocation.execution) }
-    }
-    server.flushSoon(stream)
+    server.sendHeadSoon(stream)
+  }
+
+  func connectionClosed(_ reason: CloseReason) {
+    if stream.closed(reason) { letGo() }
+  }
+
+  func roomToSend() {
+    if stream.hasRoom, let invocation { server.drain(invocation.execution) }
   }
 
   var wantsEvents: Bool { !stream.isPaused }
@@ -87,6 +91,5 @@ final class DirectStream: EventSink, DeadlineTarget {
     timeLimit = nil
     if let invocation { server.letGo(invocation) }
     invocation = nil
-    stream.onClose = nil
   }
 }

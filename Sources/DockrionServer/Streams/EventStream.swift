@@ -2,56 +2,30 @@ import DockrionCore
 
 /// Server-Sent Events to one client: the head, chunks, heartbeats, the end.
 ///
-/// It belongs to a `DirectStream` or a `Subscriber`, which says what to send; this knows how.
-final class EventStream: ExchangeOwner, DeadlineTarget {
+/// It belongs to a `DirectStream` or a `Subscriber`, which owns the exchange and says what to send; this knows how.
+final class EventStream: DeadlineTarget {
   enum Pattern { case direct, subscription }
 
   let exchange: Exchange
-  private unowned let server: Server
+  private let server: Server
   private let identity: EventEncoder
   private let pattern: Pattern
   private let hasHeartbeats: Bool
   private var heartbeat: DeadlineQueues.Token?
-  private var head: [UInt8]
+  private var hasHead = false
   private var ended = false
-  /// Told when the client is gone.
-  var onClose: (() -> Void)?
-  /// Told when a paused stream may go on.
-  var onRoom: (() -> Void)?
 
-  static let headers = [
-    ("Content-Type", "text/event-stream"),
-    ("Cache-Control", "no-cache, no-transform"),
-    ("X-Accel-Buffering", "no"),
-  ]
-
-  /// - Parameters:
-  ///   - preface: bytes before the first event.
-  ///   - filter: what this subscription was narrowed to.
+  /// - Parameter filter: what this subscription was narrowed to.
   init(
     _ exchange: Exchange, _ server: Server, _ identity: EventEncoder, _ pattern: Pattern,
-    headers: [(String, String)], preface: StaticString = "", filter: EventsFilter? = nil
+    filter: EventsFilter? = nil
   ) {
-    hasHeartbeats = server.dockfile.streaming.filter.passes(.heartbeat) && filter?.passes(.heartbeat) ?? true
+    hasHeartbeats = server.hasHeartbeats && filter?.passes(.heartbeat) ?? true
     self.exchange = exchange
     self.server = server
     self.identity = identity
     self.pattern = pattern
-    var writer = ByteWriter(capacity: 512)
-    exchange.startStream(
-      Self.headers + headers + (server.cors?.headers(exchange) ?? []), head: &writer)
-    if preface.utf8CodeUnitCount > 0, !exchange.isHead {
-      if exchange.isChunked {
-        writer.append(hexadecimal: preface.utf8CodeUnitCount)
-        writer.append("\r\n")
-      }
-      writer.append(preface)
-      if exchange.isChunked { writer.append("\r\n") }
-    }
-    head = writer.array()
     if !server.dockfile.expose.trustedProxies.isEmpty { exchange.forwardedFor = exchange.readForwardedFor() }
-    exchange.dropBody()
-    exchange.owner = self
     server.streamOpened(pattern)
     heartbeat = server.setDeadline(seconds: server.dockfile.streaming.heartbeatSeconds, self)
   }
@@ -66,10 +40,7 @@ final class EventStream: ExchangeOwner, DeadlineTarget {
     guard isOpen else { return }
     let out = server.frame
     out.writer.removeAll(keepingAtMost: 256 << 10)
-    if !head.isEmpty {
-      out.writer.append(head)
-      head = []
-    }
+    if !hasHead { writeHead(to: &out.writer) }
     if !exchange.isChunked {
       out.writer.append(bytes)
     } else {
@@ -85,9 +56,25 @@ final class EventStream: ExchangeOwner, DeadlineTarget {
     if !last { server.renewDeadline(heartbeat) }
   }
 
+  private func writeHead(to out: inout ByteWriter) {
+    hasHead = true
+    exchange.startStream(
+      server.cors?.headers(exchange) ?? [], requestID: pattern == .direct ? identity.identity.id : nil,
+      head: &out)
+    exchange.dropBody()
+    guard pattern == .subscription, !exchange.isHead else { return }
+    let preface: StaticString = "retry: 2000\n\n"
+    if exchange.isChunked {
+      out.append(hexadecimal: preface.utf8CodeUnitCount)
+      out.append("\r\n")
+    }
+    out.append(preface)
+    if exchange.isChunked { out.append("\r\n") }
+  }
+
   /// Sends the head now, when no event has taken it along.
   func sendHead() {
-    if !head.isEmpty { send(UnsafeRawBufferPointer(start: nil, count: 0)) }
+    if !hasHead { send(UnsafeRawBufferPointer(start: nil, count: 0)) }
   }
 
   /// Ends the stream, after a last chunk.
@@ -103,9 +90,9 @@ final class EventStream: ExchangeOwner, DeadlineTarget {
   /// Answers a `HEAD` request: the head and nothing else.
   func endHead() {
     guard isOpen else { return }
-    exchange.connection.send(UnsafeRawBufferPointer(start: nil, count: 0))
-    head.withUnsafeBytes { exchange.connection.send($0) }
-    head = []
+    server.frame.writer.removeAll()
+    writeHead(to: &server.frame.writer)
+    exchange.connection.send(server.frame.writer.bytes)
     exchange.finish()
     finished(.finished)
   }
@@ -127,14 +114,14 @@ final class EventStream: ExchangeOwner, DeadlineTarget {
     send(writer.bytes)
   }
 
-  func roomToSend() {
-    if isOpen, exchange.connection.backlog <= Limits.streamBufferBytesLow { onRoom?() }
-  }
+  /// True when a paused source may go on.
+  var hasRoom: Bool { isOpen && exchange.connection.backlog <= Limits.streamBufferBytesLow }
 
-  func connectionClosed(_ reason: CloseReason) {
-    guard !ended else { return }
+  /// The client is gone; false when the stream had ended before.
+  func closed(_ reason: CloseReason) -> Bool {
+    guard !ended else { return false }
     finished(reason)
-    onClose?()
+    return true
   }
 
   private func finished(_ reason: CloseReason) {
@@ -142,6 +129,5 @@ final class EventStream: ExchangeOwner, DeadlineTarget {
     server.clearDeadline(heartbeat)
     heartbeat = nil
     server.streamClosed(pattern, reason, exchange)
-    onRoom = nil
   }
 }

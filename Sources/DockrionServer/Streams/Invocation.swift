@@ -15,13 +15,16 @@ protocol EventSink: AnyObject {
 /// One agent that executes, on the loop's side. It stays until the agent has ended, whatever became of the client.
 final class Invocation {
   let execution: Execution
+  /// The agent's task.
+  let task: Task<Void, Never>
   /// Nil once nobody wants the agent's events any more.
   var sink: (any EventSink)?
   /// True once the agent's last record has been taken.
   var hasEnded = false
 
-  init(_ execution: Execution, _ sink: any EventSink) {
+  init(_ execution: Execution, _ sink: any EventSink, _ task: Task<Void, Never>) {
     self.execution = execution
+    self.task = task
     self.sink = sink
   }
 }

@@ -2,7 +2,7 @@ import DockrionCore
 
 /// `POST /invoke`: the agent's output in one piece.
 final class InvokeReply: EventSink, ExchangeOwner, DeadlineTarget {
-  private unowned let server: Server
+  private let server: Server
   private let exchange: Exchange
   private var invocation: Invocation?
   private var timeLimit: DeadlineQueues.Token?

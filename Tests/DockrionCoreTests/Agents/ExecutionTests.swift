@@ -11,6 +11,7 @@ private final class Loop {
   let ready: ReadyQueue<Execution>
   let counters = WorkerCounters()
   let workers: Workers
+  private(set) var task: Task<Void, Never>?
   private(set) var records: [EventRecord] = []
 
   init(threads: Int = 16) {
@@ -22,13 +23,12 @@ private final class Loop {
   func execution(
     _ agent: any Agent, input: JSONObject = [:], filter: EventsFilter = .everything, ring: Int = 256
   ) -> Execution {
-    let execution = Execution(
-      slot: 0, encoder: EventEncoder(identity: .run("r")),
-      description: Execution.Description(agentName: "test", framework: "swift"),
-      route: Execution.Route(filter: filter, hasEvents: true), ringCapacity: ring, ready: ready,
-      workers: workers,
+    let environment = Execution.Environment(
+      Execution.Description(agentName: "test", framework: "swift"),
+      Execution.Route(filter: filter, hasEvents: true), ringCapacity: ring, ready: ready, workers: workers,
       counters: counters)
-    execution.start(agent, input: input)
+    let execution = Execution(slot: 0, encoder: EventEncoder(identity: .run("r")), environment)
+    task = execution.start(agent, input: input)
     return execution
   }
 
@@ -52,7 +52,7 @@ private final class Loop {
     }
   }
 
-  var texts: [String] { records.map { String(decoding: $0.text, as: UTF8.self) } }
+  var texts: [String] { records.map { $0.withText { String(decoding: $0, as: UTF8.self) } } }
 }
 
 @Suite struct ExecutionTests {
@@ -143,7 +143,7 @@ private final class Loop {
     for agent in [sync, async, sleeping] as [any Agent] {
       let execution = loop.execution(agent, ring: 2)
       usleep(2000)
-      execution.cancel()
+      execution.cancel(loop.task)
       var last: EventRecord?
       #expect(loop.runToEnd(execution) { last = $0 })
       guard case .cancelled = last?.ending else {

@@ -80,8 +80,10 @@ private final class Item: Sendable {
 }
 
 private final class Marked: ReadyItem {
-  let readyLink = ReadyLink()
+  private let readyLink = ReadyLink()
   let pending = Atomic<Int>(0)
+
+  func withReadyLink<Result>(_ body: (borrowing ReadyLink) -> Result) -> Result { body(readyLink) }
 }
 
 @Suite struct ReadyQueueTests {
