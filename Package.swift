@@ -25,6 +25,7 @@ let package = Package(
       name: "CLibevent", pkgConfig: "libevent", providers: [.apt(["libevent-dev"])]),
     // Without pkg-config, whose -D flag for hiredis SwiftPM refuses with a warning.
     .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
+    .systemLibrary(name: "CMimalloc", providers: [.apt(["libmimalloc-dev"])]),
     .target(
       name: "DockrionCore",
       dependencies: [
@@ -36,7 +37,7 @@ let package = Package(
     .target(
       name: "DockrionServer",
       dependencies: [
-        "CHiredis", "CLibevent", "DockrionCore",
+        "CHiredis", "CLibevent", "CMimalloc", "DockrionCore",
         .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),
       ],

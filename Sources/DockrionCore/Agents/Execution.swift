@@ -170,7 +170,8 @@ public final class Execution: ReadyItem {
     if error is CancellationError, !isRunning {
       return EventRecord(silent: .cancelled, .cancelled)
     }
-    return encoder.failureRecord(AgentError(error))
+    let error = AgentError(error)
+    return route.hasEvents ? encoder.failureRecord(error) : EventRecord(silent: .error, .failed(error))
   }
 
   func admits(_ kind: EventKind) throws -> Bool {
@@ -184,20 +185,20 @@ public final class Execution: ReadyItem {
     return route.filter.passes(custom: name)
   }
 
-  func push(_ record: EventRecord) async throws {
-    if ring.push(record) {
-      markReady()
-    } else {
-      environment.counters.ringFullWaits.add(1, ordering: .relaxed)
-      while try await !pushOrWait(record) {}
-    }
+  /// Adds an event; false when the ring is full.
+  func push(_ record: EventRecord) -> Bool {
+    guard ring.push(record) else { return false }
+    markReady()
+    return true
+  }
+
+  func pushWhenThereIsRoom(_ record: EventRecord) async throws {
+    environment.counters.ringFullWaits.add(1, ordering: .relaxed)
+    while try await !pushOrWait(record) {}
   }
 
   func pushWaiting(_ record: EventRecord) throws {
-    if ring.push(record) {
-      markReady()
-      return
-    }
+    if push(record) { return }
     environment.counters.ringFullWaits.add(1, ordering: .relaxed)
     while true {
       let semaphore = DispatchSemaphore(value: 0)
@@ -221,10 +222,7 @@ public final class Execution: ReadyItem {
 
   private func pushOrWait(_ record: EventRecord) async throws -> Bool {
     if !isRunning { throw CancellationError() }
-    if ring.push(record) {
-      markReady()
-      return true
-    }
+    if push(record) { return true }
     await withUnsafeContinuation { continuation in
       register(.task(continuation))
       // The loop may have made room, or the run may have ended, before it could see this waiter.
@@ -235,8 +233,7 @@ public final class Execution: ReadyItem {
 
   private func wait(_ waiter: Waiter, _ record: EventRecord) -> Bool {
     register(waiter)
-    if ring.push(record) {
-      markReady()
+    if push(record) {
       releaseWaiters()
       return true
     }

@@ -74,7 +74,7 @@ private struct Script {
   }
 
   func content(_ index: Int) -> String {
-    var text = stamp ? "t=\(Clock.monotonicNanoseconds()) " : "tok\(index) "
+    var text = stamp ? "t=\(Clock.monotonicNanoseconds()) " : "tok" + String(index) + " "
     let missing = tokenBytes - text.utf8.count
     if missing > 0 { text += String(repeating: "x", count: missing) }
     return text

@@ -28,7 +28,7 @@ public struct StreamContext: Sendable {
   @discardableResult
   public func emitProgress(_ step: String, _ progress: Double, message: String? = nil) async throws -> Bool {
     guard try execution.admits(.progress) else { return false }
-    try await execution.push(execution.progress(step, progress, message))
+    try await push(execution.progress(step, progress, message))
     return true
   }
 
@@ -36,7 +36,7 @@ public struct StreamContext: Sendable {
   @discardableResult
   public func checkpoint(_ name: String, _ data: JSONObject) async throws -> Bool {
     guard try execution.admits(.checkpoint) else { return false }
-    try await execution.push(execution.checkpoint(name, data))
+    try await push(execution.checkpoint(name, data))
     return true
   }
 
@@ -44,7 +44,7 @@ public struct StreamContext: Sendable {
   @discardableResult
   public func emitToken(_ content: String, finishReason: String? = nil) async throws -> Bool {
     guard try execution.admits(.token) else { return false }
-    try await execution.push(execution.token(content, finishReason))
+    try await push(execution.token(content, finishReason))
     return true
   }
 
@@ -54,7 +54,7 @@ public struct StreamContext: Sendable {
     _ nodeName: String, durationMS: Double? = nil, inputKeys: [String] = [], outputKeys: [String] = []
   ) async throws -> Bool {
     guard try execution.admits(.step) else { return false }
-    try await execution.push(execution.step(nodeName, durationMS, inputKeys, outputKeys))
+    try await push(execution.step(nodeName, durationMS, inputKeys, outputKeys))
     return true
   }
 
@@ -62,8 +62,14 @@ public struct StreamContext: Sendable {
   @discardableResult
   public func emit(_ name: String, _ fields: JSONObject = [:]) async throws -> Bool {
     guard try execution.admits(custom: name) else { return false }
-    try await execution.push(execution.custom(name, fields))
+    try await push(execution.custom(name, fields))
     return true
+  }
+
+  /// Without a call that could suspend, as long as there is room.
+  @inline(__always)
+  private func push(_ record: EventRecord) async throws {
+    if !execution.push(record) { try await execution.pushWhenThereIsRoom(record) }
   }
 
   // MARK: Synchronous

@@ -29,13 +29,7 @@ public final class EventEncoder: Sendable {
 
   public init(identity: Identity) {
     self.identity = identity
-    var out = ByteWriter(capacity: 96)
-    out.append("\ndata: {\"")
-    out.append(identity.member)
-    out.append("\":\"")
-    out.append(identity.id)
-    out.append("\",\"type\":\"")
-    common = out.array()
+    common = Array("\ndata: {\"\(identity.member)\":\"\(identity.id)\",\"type\":\"".utf8)
   }
 
   /// Names that the common fields take, which a custom event's object may not use.

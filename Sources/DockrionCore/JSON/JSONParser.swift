@@ -58,23 +58,23 @@ extension JSONValue {
   }
 
   init(foundation value: Any) {
-    // Asking for its type first spares a number the attempts to see text, an object or an array in it.
-    if type(of: value) is NSNumber.Type, let number = value as? NSNumber {
-      self.init(number: number)
-      return
-    }
-    switch value {
-    case let text as String: self = .string(text)
-    case let members as [String: Any]:
+    // A cast that fails costs as much as all the rest: the type says which one will not.
+    let type = type(of: value)
+    if type == String.self, let text = value as? String {
+      self = .string(text)
+    } else if type == [String: Any].self, let members = value as? [String: Any] {
       if members.count == 1, let (name, value) = members.first {
         self = .object(JSONObject(CollectionOfOne((name, JSONValue(foundation: value)))))
       } else {
         let sorted = members.sorted { $0.key < $1.key }
         self = .object(JSONObject(sorted.lazy.map { ($0.key, JSONValue(foundation: $0.value)) }))
       }
-    case let elements as [Any]: self = .array(elements.map(JSONValue.init(foundation:)))
-    case let number as NSNumber: self.init(number: number)
-    default: self = .null
+    } else if let number = value as? NSNumber {
+      self.init(number: number)
+    } else if let elements = value as? [Any] {
+      self = .array(elements.map(JSONValue.init(foundation:)))
+    } else {
+      self = .null
     }
   }
 

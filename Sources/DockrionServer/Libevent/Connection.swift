@@ -14,7 +14,7 @@ final class Connection: DeadlineTarget {
   let listener: HTTPListener
   private let evcon: OpaquePointer
   private let buffer: OpaquePointer
-  private let descriptor: Int32
+  let descriptor: Int32
   private var deadline: DeadlineQueues.Token?
   private var queuedBytes = 0
   private var sentAtDeadline = 0
@@ -235,7 +235,7 @@ final class Connection: DeadlineTarget {
     listener.deadlines.clear(deadline)
     deadline = nil
     if closeReason == nil, exchange == nil, isStillSent { listener.linger(buffer) }
-    listener.forget(evcon)
+    listener.forget(self)
     if let exchange {
       self.exchange = nil
       exchange.connectionClosed(closeReason ?? .client)

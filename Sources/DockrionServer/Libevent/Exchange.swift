@@ -59,9 +59,21 @@ final class Exchange {
   }
 
   /// A header's value; of several, the first.
-  func header(_ name: String) -> String? {
-    guard let request, let value = evhttp_find_header(request.pointee.input_headers, name) else { return nil }
-    return String(cString: value)
+  func header(_ name: String) -> String? { rawHeader(name).map { String(cString: $0) } }
+
+  /// True when there is that header with exactly that value.
+  func hasHeader(_ name: String, _ value: String) -> Bool { rawHeader(name).map { strcmp($0, value) == 0 } ?? false }
+
+  // Lengths first: `evhttp_find_header` folds the case of every name, letter by letter.
+  private func rawHeader(_ name: UnsafePointer<CChar>) -> UnsafeMutablePointer<CChar>? {
+    let length = strlen(name)
+    var entry = firstHeader
+    while let current = entry {
+      entry = current.pointee.next.tqe_next
+      guard let key = current.pointee.key, strlen(key) == length, strcasecmp(key, name) == 0 else { continue }
+      return current.pointee.value
+    }
+    return nil
   }
 
   /// The first of the request's headers, in libevent's list.
@@ -101,9 +113,7 @@ final class Exchange {
   }
 
   private var wantsClose: Bool {
-    guard let request, let value = evhttp_find_header(request.pointee.input_headers, "Connection") else {
-      return false
-    }
+    guard let value = rawHeader("Connection") else { return false }
     return String(cString: value).lowercased().contains("close")
   }
 

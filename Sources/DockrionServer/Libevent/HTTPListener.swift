@@ -40,7 +40,9 @@ final class HTTPListener {
   private let http: OpaquePointer
   private var listeners: [OpaquePointer] = []
   private var unixSocketPath: String?
-  private var connections: [OpaquePointer: Connection] = [:]
+  // By descriptor, since the kernel gives the lowest that is free.
+  private var places: [Connection?] = []
+  private var openConnections = 0
   private var newborn: [OpaquePointer] = []
   private var finishing: [Exchange] = []
   private var closing: [Connection] = []
@@ -71,7 +73,7 @@ final class HTTPListener {
   }
 
   /// Connections that are open now.
-  var connectionCount: Int { connections.count + newborn.count + lingering.count }
+  var connectionCount: Int { openConnections + newborn.count + lingering.count }
 
   /// The loop's clock, for deadlines.
   var now: Int64 { loop.now }
@@ -232,7 +234,11 @@ final class HTTPListener {
       if let context {
         callbacks = Callbacks(write: write, event: event)
         let evcon = OpaquePointer(context)
-        connections[evcon] = Connection(evcon, buffer, self)
+        let connection = Connection(evcon, buffer, self)
+        let place = Int(connection.descriptor)
+        while places.count <= place { places.append(nil) }
+        places[place] = connection
+        openConnections += 1
       }
       bufferevent_decref(buffer)
     }
@@ -242,7 +248,10 @@ final class HTTPListener {
   private func received(_ request: RequestPointer) {
     loop.preconditionOnLoop()
     adopt()
-    guard let evcon = evhttp_request_get_connection(request), let connection = connections[evcon] else {
+    guard let evcon = evhttp_request_get_connection(request),
+      case let place = Int(bufferevent_getfd(evhttp_connection_get_bufferevent(evcon))),
+      places.indices.contains(place), let connection = places[place]
+    else {
       return evhttp_send_error(request, 500, nil)
     }
     connection.begin(request)
@@ -253,7 +262,14 @@ final class HTTPListener {
   func finishSoon(_ exchange: Exchange) { finishing.append(exchange) }
   func closeSoon(_ connection: Connection) { closing.append(connection) }
   func freeSoon(_ request: RequestPointer) { orphans.append(request) }
-  func forget(_ evcon: OpaquePointer) { connections[evcon] = nil }
+  /// For a connection whose descriptor is about to be closed.
+  func forget(_ connection: Connection) {
+    guard places[Int(connection.descriptor)] === connection else { return }
+    places[Int(connection.descriptor)] = nil
+    openConnections -= 1
+  }
+
+  private var connections: some Sequence<Connection> { places.lazy.compactMap { $0 } }
   func closeSoon(_ connection: LingeringClose) { lingeringOver.append(connection) }
 
   /// Takes over the socket of a connection that evhttp is freeing while its client still sends.
@@ -267,11 +283,11 @@ final class HTTPListener {
   /// Closes connections on which most waits, while more waits on all together than may.
   func boundBuffered() {
     guard bufferedBytes > limits.bufferedBytes else { return }
-    for connection in connections.values { connection.countUnsent() }
+    for connection in connections { connection.countUnsent() }
     guard bufferedBytes > limits.bufferedBytes else { return }
     // To a little below the bound: the next search would follow soon.
     let target = limits.bufferedBytes / 10 * 9
-    for connection in connections.values.sorted(by: { $0.buffered > $1.buffered }) {
+    for connection in connections.sorted(by: { $0.buffered > $1.buffered }) {
       guard bufferedBytes > target else { return }
       onOverflow(connection.buffered)
       connection.close(.overflow)
@@ -279,7 +295,7 @@ final class HTTPListener {
   }
 
   /// True while bytes of some reply or stream wait to be sent. It looks at every connection.
-  var hasUnsentBytes: Bool { connections.values.contains { $0.backlog > 0 } }
+  var hasUnsentBytes: Bool { connections.contains { $0.backlog > 0 } }
 
   /// True when something must be done that no event will announce.
   var hasWork: Bool {
@@ -343,7 +359,7 @@ final class HTTPListener {
     stopped = true
     for listener in listeners { evconnlistener_disable(listener) }
     adopt()
-    for connection in Array(connections.values) { connection.close(.shutdown) }
+    for connection in Array(connections) { connection.close(.shutdown) }
     lingeringOver = Array(lingering.values)
     reap()
   }

@@ -28,10 +28,12 @@ final class DirectStream: EventSink, ExchangeOwner, DeadlineTarget {
   }
 
   func roomToSend() {
-    if stream.hasRoom, let invocation { server.drain(invocation.execution) }
+    guard stream.hasRoom else { return }
+    wantsEvents = true
+    if let invocation { server.drain(invocation.execution) }
   }
 
-  var wantsEvents: Bool { !stream.isPaused }
+  private(set) var wantsEvents = true
 
   func receive(_ record: EventRecord) {
     switch record.ending {
@@ -52,6 +54,7 @@ final class DirectStream: EventSink, ExchangeOwner, DeadlineTarget {
     guard server.chunk.writer.count > 0 else { return }
     stream.send(server.chunk.writer.bytes)
     server.chunk.writer.removeAll(keepingAtMost: 256 << 10)
+    wantsEvents = !stream.isPaused
   }
 
   private func finish(_ action: RunStateMachine.Action, _ record: EventRecord) {
