@@ -247,10 +247,11 @@ final class Server {
   /// - Parameter all: takes everything, also when the client has enough waiting: for what comes before an end.
   func drain(_ execution: Execution, all: Bool = false) {
     guard let invocation = invocations[execution.slot], invocation.execution === execution else { return }
+    let sink = invocation.sink
     var taken = 0
-    while all || invocation.sink?.wantsEvents ?? true, let record = execution.next() {
+    while all || sink?.wantsEvents ?? true, let record = execution.next() {
       taken += 1
-      if invocation.sink != nil, record.count > 0 {
+      if sink != nil, record.count > 0 {
         metrics.event(record.kind)
         metrics.emitToWrite.add(max(0, lastNow - record.emittedAt))
       }
@@ -259,10 +260,10 @@ final class Server {
         invocations[execution.slot] = nil
         freeSlots.append(execution.slot)
         execution.close()
-        invocation.sink?.receive(record)
+        sink?.receive(record)
         break
       }
-      invocation.sink?.receive(record)
+      sink?.receive(record)
       if taken == Limits.drainEventsMax, !all {
         execution.markReady()
         break

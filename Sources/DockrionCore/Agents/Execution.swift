@@ -62,6 +62,7 @@ public final class Execution: ReadyItem {
   public let slot: Int
   public let encoder: EventEncoder
   private let environment: Environment
+  private let ready: ReadyQueue<Execution>
   private let readyLink = ReadyLink()
   private let ring: EventRing<EventRecord>
   private let phase = Atomic<Phase>(.running)
@@ -73,6 +74,7 @@ public final class Execution: ReadyItem {
     self.slot = slot
     self.encoder = encoder
     self.environment = environment
+    ready = environment.ready
     ring = EventRing(capacity: environment.ringCapacity)
   }
 
@@ -96,7 +98,7 @@ public final class Execution: ReadyItem {
   }
 
   /// Puts this in line to be drained again, when a drain stopped with events left.
-  public func markReady() { environment.ready.mark(self) }
+  public func markReady() { ready.mark(self) }
 
   /// Makes emits throw, and cancels the agent's task. Its end still comes, as the last record.
   public func cancel(_ task: Task<Void, Never>?) {

@@ -80,6 +80,8 @@ public struct ByteWriter: ~Copyable {
 
   public mutating func append(_ source: [UInt8]) { source.withUnsafeBytes { append($0) } }
 
+  // Disfavoured, so that a literal is a `StaticString`, whose bytes are copied without a string's bookkeeping.
+  @_disfavoredOverload
   public mutating func append(_ text: String) {
     var text = text
     text.withUTF8 { append(UnsafeRawBufferPointer($0)) }

@@ -24,6 +24,10 @@ final class Connection: DeadlineTarget {
   // Between a reply and the first byte of the next request.
   private var isKeptAlive = false
   private var inputCallback: OpaquePointer?
+  // Watches for input beside evhttp, which turns its own watch off and on around each request: as long as this one
+  // stands, that is no change for the kernel, and spares a call of it.
+  private var watch: OpaquePointer?
+  private var isWatching = false
   // The last reply said that the connection closes, and its whole request had been read.
   private var endedCleanly = false
 
@@ -47,7 +51,17 @@ final class Connection: DeadlineTarget {
         guard let added = change?.pointee.n_added, added > 0 else { return }
         Unmanaged<Connection>.fromOpaque(me!).takeUnretainedValue().receiving(added)
       }, Unmanaged.passUnretained(self).toOpaque())
+    watch = listener.makeWatch(
+      descriptor, { _, _, me in Unmanaged<Connection>.fromOpaque(me!).takeUnretainedValue().readable() },
+      Unmanaged.passUnretained(self).toOpaque())
     setDeadline(seconds: listener.limits.requestTimeoutSeconds)
+  }
+
+  /// Input has come. When nobody takes it for now, a watch would announce it again and again.
+  private func readable() {
+    guard bufferevent_get_enabled(buffer) & Int16(EV_READ) == 0, let watch else { return }
+    event_del(watch)
+    isWatching = false
   }
 
   /// The peer's IP address; it says nothing on a Unix socket.
@@ -92,6 +106,7 @@ final class Connection: DeadlineTarget {
       { _, what, me in Unmanaged<Connection>.fromOpaque(me!).takeUnretainedValue().happened(what) },
       Unmanaged.passUnretained(self).toOpaque())
     bufferevent_enable(buffer, Int16(EV_READ))
+    if !isWatching, let watch { isWatching = event_add(watch, nil) == 0 }
     let exchange = Exchange(self, request)
     self.exchange = exchange
     countReceived()
@@ -230,6 +245,8 @@ final class Connection: DeadlineTarget {
   private func closed() {
     isOpen = false
     evbuffer_remove_cb_entry(bufferevent_get_input(buffer), inputCallback)
+    if let watch { event_free(watch) }
+    watch = nil
     countUnsent()
     countReceived()
     listener.deadlines.clear(deadline)

@@ -269,6 +269,13 @@ final class HTTPListener {
     openConnections -= 1
   }
 
+  /// An event that calls `body` whenever the descriptor has input; it has still to be added.
+  func makeWatch(_ descriptor: Int32, _ body: event_callback_fn, _ argument: UnsafeMutableRawPointer)
+    -> OpaquePointer?
+  {
+    event_new(loop.base, descriptor, Int16(EV_READ | EV_PERSIST), body, argument)
+  }
+
   private var connections: some Sequence<Connection> { places.lazy.compactMap { $0 } }
   func closeSoon(_ connection: LingeringClose) { lingeringOver.append(connection) }
 
