@@ -23,9 +23,16 @@ public struct ScriptedAgent: Agent {
   public func run(_ input: JSONObject, context: StreamContext) async throws -> JSONObject {
     let script = try Script(input)
     for act in script.acts { try await act.play(context) }
+    var beat = script.interval > .zero ? ContinuousClock.now : nil
     for index in 0..<script.tokens {
+      if let last = beat, index > 0 {
+        // From beat to beat, so that late wake-ups do not add up; who was held up longer than that starts anew.
+        let now = ContinuousClock.now
+        let next = (last + script.interval > now ? last : now) + script.interval
+        try await Task.sleep(until: next, clock: .continuous)
+        beat = next
+      }
       try await context.emitToken(script.content(index))
-      if script.interval > .zero, index + 1 < script.tokens { try await Task.sleep(for: script.interval) }
     }
     if script.hangs {
       while true { try await Task.sleep(for: .seconds(86_400)) }
