@@ -39,7 +39,7 @@ struct MainTests {
     #expect(try dockrion("--version", in: directory).out == "0.1.0\n")
     let result = try dockrion("version", in: directory)
     #expect(result.code == 0)
-    #expect(result.out.wholeMatch(of: /dockrion 0\.1\.0\nlibevent 2\.\S+\n/) != nil)
+    #expect(result.out.wholeMatch(of: /dockrion 0\.1\.0\nlibevent 2\.\S+\nmimalloc 2\.\S+\n/) != nil)
   }
 
   @Test func aNameOfNoCommandIsWrongUsage() throws {

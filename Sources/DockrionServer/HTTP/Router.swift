@@ -68,7 +68,9 @@ struct Router {
   /// The route of a path, and the run id in it, percent-encoded as it was sent.
   func match(_ path: String) -> (route: Int, runID: String?)? {
     // A dozen comparisons of short strings, which lie in their two words, are less work than one hash.
-    if let route = routes.firstIndex(where: { $0.path == path }), route != runRoute, route != eventsRoute { return (route, nil) }
+    if let route = routes.firstIndex(where: { $0.path == path }), route != runRoute, route != eventsRoute {
+      return (route, nil)
+    }
     guard let runRoute, let eventsRoute, path.hasPrefix("/runs/") else { return nil }
     let rest = path.dropFirst("/runs/".count)
     if let slash = rest.firstIndex(of: "/") {

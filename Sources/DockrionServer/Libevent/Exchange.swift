@@ -62,7 +62,9 @@ final class Exchange {
   func header(_ name: String) -> String? { rawHeader(name).map { String(cString: $0) } }
 
   /// True when there is that header with exactly that value.
-  func hasHeader(_ name: String, _ value: String) -> Bool { rawHeader(name).map { strcmp($0, value) == 0 } ?? false }
+  func hasHeader(_ name: String, _ value: String) -> Bool {
+    rawHeader(name).map { strcmp($0, value) == 0 } ?? false
+  }
 
   // Lengths first: `evhttp_find_header` folds the case of every name, letter by letter.
   private func rawHeader(_ name: UnsafePointer<CChar>) -> UnsafeMutablePointer<CChar>? {

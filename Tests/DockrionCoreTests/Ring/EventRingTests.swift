@@ -17,7 +17,9 @@ private final class Item: Sendable {
 
 @Suite struct EventRingTests {
   @Test func emptyRingGivesNothing() {
-    #expect(EventRing<Item>(capacity: 4).pop() == nil)
+    let ring = EventRing<Item>(capacity: 4)
+    let nothing = ring.pop()
+    #expect(nothing == nil)
   }
 
   @Test(arguments: [2, 3, 4, 16, 17, 64, 100, 1024])
@@ -27,11 +29,18 @@ private final class Item: Sendable {
     while pushed < capacity * 4, ring.push(Item(0, pushed)) { pushed += 1 }
     #expect(pushed >= capacity)
     #expect(pushed <= max(4, capacity * 4 - 1), "the ring never said that it is full")
-    #expect(ring.isFull)
-    for number in 0..<pushed { #expect(ring.pop()?.number == number) }
-    #expect(ring.pop() == nil)
-    #expect(!ring.isFull)
-    #expect(ring.push(Item(0, 0)))
+    var isFull = ring.isFull
+    #expect(isFull)
+    for number in 0..<pushed {
+      let popped = ring.pop()
+      #expect(popped?.number == number)
+    }
+    let nothing = ring.pop()
+    #expect(nothing == nil)
+    isFull = ring.isFull
+    #expect(!isFull)
+    let hasRoom = ring.push(Item(0, 0))
+    #expect(hasRoom)
   }
 
   @Test func whatIsLeftInARingIsFreedWithIt() {
@@ -40,7 +49,8 @@ private final class Item: Sendable {
       let ring = EventRing<Item>(capacity: 8)
       let item = Item(0, 0)
       left = item
-      #expect(ring.push(item))
+      let isPushed = ring.push(item)
+      #expect(isPushed)
     }
     #expect(left == nil)
   }
@@ -75,7 +85,8 @@ private final class Item: Sendable {
     started.wait()
     #expect(wrong == 0)
     #expect(next == [Int](repeating: each, count: producers))
-    #expect(ring.pop() == nil)
+    let nothing = ring.pop()
+    #expect(nothing == nil)
   }
 }
 

@@ -6,7 +6,7 @@ import Testing
   private let encoder = EventEncoder(identity: .run("r"))
 
   private func token(_ text: String) -> EventRecord {
-    encoder.record(.token, name: "token") { $0.append(member: "content", text) }
+    encoder.record(.token) { $0.append(member: "content", text) }
   }
 
   private func read(_ log: RunLog, from start: Int, bytesMax: Int = .max) -> [String] {
@@ -97,8 +97,8 @@ import Testing
   @Test func filtersSeeKindsAndCustomNames() throws {
     let log = RunLog(eventsMax: 100)
     log.append(token("a"))
-    log.append(encoder.record(.custom, name: "fraud") { _ in })
-    log.append(encoder.record(.custom, name: "other") { _ in })
+    log.append(encoder.record(.custom, customName: "fraud") { _ in })
+    log.append(encoder.record(.custom, customName: "other") { _ in })
     let filter = try EventsFilter(words: ["custom:fraud"])
     #expect((1...3).map { log.passes(filter, at: $0) } == [false, true, false])
     #expect(log.hasEvent(from: 2, passing: filter))
