@@ -132,7 +132,8 @@ struct InitTests {
       [
         "swiftc", "-typecheck", "-parse-as-library", "-swift-version", "6", "-warnings-as-errors",
         "-I", products.path + "/Modules", "-I", checkouts + "/Yams/Sources/CYaml/include",
-        "-I", root.path + "/Sources/CLibevent", "-I", root.path + "/Sources/CHiredis", "-I", root.path + "/Sources/CMimalloc",
+        "-I", root.path + "/Sources/CLibevent", "-I", root.path + "/Sources/CHiredis",
+        "-I", root.path + "/Sources/CMimalloc",
       ] + sources.map { directory.path + "/Sources/" + $0 }
     let errors = Pipe()
     compiler.standardError = errors

@@ -23,16 +23,10 @@ public struct ScriptedAgent: Agent {
   public func run(_ input: JSONObject, context: StreamContext) async throws -> JSONObject {
     let script = try Script(input)
     for act in script.acts { try await act.play(context) }
-    var beat = script.interval > .zero ? ContinuousClock.now : nil
-    for index in 0..<script.tokens {
-      if let last = beat, index > 0 {
-        // From beat to beat, so that late wake-ups do not add up; who was held up longer than that starts anew.
-        let now = ContinuousClock.now
-        let next = (last + script.interval > now ? last : now) + script.interval
-        try await Task.sleep(until: next, clock: .continuous)
-        beat = next
-      }
-      try await context.emitToken(script.content(index))
+    if script.interval > .zero {
+      try await script.emitPaced(context)
+    } else {
+      for index in 0..<script.tokens { try await context.emitToken(script.content(index)) }
     }
     if script.hangs {
       while true { try await Task.sleep(for: .seconds(86_400)) }
@@ -78,6 +72,19 @@ private struct Script {
     failure = try fields.string("fail")
     code = try fields.string("code") ?? "AGENT_ERROR"
     output = try fields.object("output") ?? ["tokens": JSONValue(tokens)]
+  }
+
+  /// From beat to beat, so that late wake-ups do not add up; who was held up for longer than a beat starts anew.
+  func emitPaced(_ context: StreamContext) async throws {
+    var beat = ContinuousClock.now
+    for index in 0..<tokens {
+      if index > 0 {
+        let now = ContinuousClock.now
+        beat = (beat + interval > now ? beat : now) + interval
+        try await Task.sleep(until: beat, clock: .continuous)
+      }
+      try await context.emitToken(content(index))
+    }
   }
 
   /// The two and a space, in one step: under load an interpolation costs as much as the event around it.

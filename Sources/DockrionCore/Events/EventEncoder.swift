@@ -13,14 +13,6 @@ public final class EventEncoder: Sendable {
       case .request(let id), .run(let id): id
       }
     }
-
-    /// The JSON member that carries it.
-    public var member: String {
-      switch self {
-      case .request: "request_id"
-      case .run: "run_id"
-      }
-    }
   }
 
   public let identity: Identity
@@ -29,7 +21,14 @@ public final class EventEncoder: Sendable {
 
   public init(identity: Identity) {
     self.identity = identity
-    common = Array("\ndata: {\"\(identity.member)\":\"\(identity.id)\",\"type\":\"".utf8)
+    var out = ByteWriter(capacity: 96)
+    switch identity {
+    case .request: out.append("\ndata: {\"request_id\":\"")
+    case .run: out.append("\ndata: {\"run_id\":\"")
+    }
+    out.append(identity.id)
+    out.append("\",\"type\":\"")
+    common = out.array()
   }
 
   /// Names that the common fields take, which a custom event's object may not use.

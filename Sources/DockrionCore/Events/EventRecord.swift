@@ -1,3 +1,5 @@
+import Glibc
+
 /// One event on its way from an agent to the loop: everything but its sequence number.
 ///
 /// `text` is the event in its wire form with a hole at `hole`, where the loop puts the sequence:
@@ -40,7 +42,7 @@ public final class EventRecord: Sendable {
     bytes = UnsafeRawBufferPointer(start: nil, count: 0)
   }
 
-  deinit { bytes.deallocate() }
+  deinit { free(UnsafeMutableRawPointer(mutating: bytes.baseAddress)) }
 
   /// Bytes of the event, its sequence aside; 0 when the agent's end has nothing to say to a client.
   public var count: Int { bytes.count }

@@ -1,3 +1,5 @@
+import Glibc
+
 /// Bytes being put together: a buffer that grows by doubling and is freed with its owner.
 ///
 /// It exists for the encoder and for the loop's replies, where the standard array's checks on every append
@@ -11,10 +13,16 @@ public struct ByteWriter: ~Copyable {
   /// - Parameter capacity: bytes to reserve; at least 1.
   public init(capacity: Int = 256) {
     self.capacity = max(capacity, 1)
-    start = .allocate(capacity: self.capacity)
+    start = Self.allocate(self.capacity)
   }
 
-  deinit { start.deallocate() }
+  deinit { free(start) }
+
+  // `malloc` itself: Swift's `allocate` asks for an alignment, which takes the allocator three times as long.
+  private static func allocate(_ capacity: Int) -> UnsafeMutablePointer<UInt8> {
+    guard let memory = malloc(capacity) else { fatalError("no memory for \(capacity) bytes") }
+    return memory.bindMemory(to: UInt8.self, capacity: capacity)
+  }
 
   /// What has been written; valid until the next write.
   public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
@@ -22,7 +30,7 @@ public struct ByteWriter: ~Copyable {
   /// What has been written, as an array of its own.
   public func array() -> [UInt8] { Array(UnsafeBufferPointer(start: start, count: count)) }
 
-  /// Gives what has been written away; whoever takes it deallocates it.
+  /// Gives what has been written away; whoever takes it calls `free`.
   consuming func detach() -> UnsafeRawBufferPointer {
     let written = bytes
     discard self
@@ -39,9 +47,9 @@ public struct ByteWriter: ~Copyable {
   public mutating func removeAll(keepingAtMost limit: Int) {
     count = 0
     guard capacity > limit else { return }
-    start.deallocate()
+    free(start)
     capacity = max(limit, 1)
-    start = .allocate(capacity: capacity)
+    start = Self.allocate(capacity)
   }
 
   @inline(__always)
@@ -51,9 +59,9 @@ public struct ByteWriter: ~Copyable {
 
   private mutating func grow(_ more: Int) {
     let larger = max(capacity * 2, count + more)
-    let moved = UnsafeMutablePointer<UInt8>.allocate(capacity: larger)
+    let moved = Self.allocate(larger)
     moved.update(from: start, count: count)
-    start.deallocate()
+    free(start)
     start = moved
     capacity = larger
   }
@@ -83,8 +91,16 @@ public struct ByteWriter: ~Copyable {
   // Disfavoured, so that a literal is a `StaticString`, whose bytes are copied without a string's bookkeeping.
   @_disfavoredOverload
   public mutating func append(_ text: String) {
-    var text = text
-    text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
+    withBytes(of: text) { $0.append($1) }
+  }
+
+  /// Lends a string's bytes, without a copy of the string where they lie side by side.
+  @inline(__always)
+  mutating func withBytes(of text: String, _ body: (inout ByteWriter, UnsafeRawBufferPointer) -> Void) {
+    if text.utf8.withContiguousStorageIfAvailable({ body(&self, UnsafeRawBufferPointer($0)) }) == nil {
+      var copy = text
+      copy.withUTF8 { body(&self, UnsafeRawBufferPointer($0)) }
+    }
   }
 
   /// Lets `body` write that many bytes; it writes each of them.

@@ -65,28 +65,28 @@ extension ByteWriter {
   /// Besides what JSON demands, U+0085, U+2028 and U+2029 are escaped: JSON allows them as they are, but
   /// clients that cut an event stream with a Unicode-aware "split lines" would cut an event in two.
   public mutating func append(json text: String) {
-    var text = text
-    text.withUTF8 { utf8 in
-      let bytes = UnsafeRawBufferPointer(utf8)
-      append(UInt8(ascii: "\""))
-      var clean = 0
-      var at = 0
-      while at < bytes.count {
-        at = bytes.endOfPlainText(from: at)
-        guard at < bytes.count else { break }
-        let escape = bytes.escape(at: at)
-        guard escape.length > 0 else {
-          at += 1
-          continue
-        }
-        append(UnsafeRawBufferPointer(rebasing: bytes[clean..<at]))
-        appendEscaped(escape.scalar)
-        at += escape.length
-        clean = at
+    withBytes(of: text) { $0.append(jsonBytes: $1) }
+  }
+
+  private mutating func append(jsonBytes bytes: UnsafeRawBufferPointer) {
+    append(UInt8(ascii: "\""))
+    var clean = 0
+    var at = 0
+    while at < bytes.count {
+      at = bytes.endOfPlainText(from: at)
+      guard at < bytes.count else { break }
+      let escape = bytes.escape(at: at)
+      guard escape.length > 0 else {
+        at += 1
+        continue
       }
-      append(UnsafeRawBufferPointer(rebasing: bytes[clean..<bytes.count]))
-      append(UInt8(ascii: "\""))
+      append(UnsafeRawBufferPointer(rebasing: bytes[clean..<at]))
+      appendEscaped(escape.scalar)
+      at += escape.length
+      clean = at
     }
+    append(UnsafeRawBufferPointer(rebasing: bytes[clean..<bytes.count]))
+    append(UInt8(ascii: "\""))
   }
 
   private mutating func appendEscaped(_ scalar: UInt16) {

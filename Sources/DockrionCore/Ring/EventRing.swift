@@ -1,3 +1,4 @@
+import Glibc
 import Synchronization
 
 // Goals: many producers on any thread, one consumer on the loop; a bound; no lock; each producer's order kept;
@@ -99,8 +100,8 @@ public struct EventRing<Element: AnyObject & Sendable>: ~Copyable, Sendable {
     private static var closedBit: Int { Int.min }
 
     init(capacity: Int) {
-      let block = UnsafeMutableRawPointer.allocate(
-        byteCount: MemoryLayout<Header>.stride + capacity * MemoryLayout<Atomic<UInt>>.stride, alignment: 8)
+      let bytes = MemoryLayout<Header>.stride + capacity * MemoryLayout<Atomic<UInt>>.stride
+      guard let block = malloc(bytes) else { fatalError("no memory for \(bytes) bytes") }
       header = block.bindMemory(to: Header.self, capacity: 1)
       header.initialize(to: Header(capacity: capacity))
       let places = (block + MemoryLayout<Header>.stride).bindMemory(to: Atomic<UInt>.self, capacity: capacity)
@@ -119,7 +120,7 @@ public struct EventRing<Element: AnyObject & Sendable>: ~Copyable, Sendable {
     }
 
     /// Frees the memory; atomic words need nothing else.
-    func free() { UnsafeMutableRawPointer(header).deallocate() }
+    func free() { Glibc.free(header) }
 
     var next: Segment? {
       let address = header.pointee.next.load(ordering: .acquiring)

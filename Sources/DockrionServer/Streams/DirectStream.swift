@@ -5,6 +5,7 @@ final class DirectStream: EventSink, ExchangeOwner, DeadlineTarget {
   private let server: Server
   private let stream: EventStream
   private let encoder: EventEncoder
+  private let chunk: Server.Scratch
   private var machine = RunStateMachine()
   private var sequence = 0
   private var timeLimit: DeadlineQueues.Token?
@@ -13,6 +14,7 @@ final class DirectStream: EventSink, ExchangeOwner, DeadlineTarget {
   init(_ exchange: Exchange, _ server: Server, _ encoder: EventEncoder) {
     self.server = server
     self.encoder = encoder
+    chunk = server.chunk
     stream = EventStream(exchange, server, encoder, .direct)
     exchange.owner = self
   }
@@ -46,14 +48,14 @@ final class DirectStream: EventSink, ExchangeOwner, DeadlineTarget {
 
   private func write(_ record: EventRecord) {
     sequence += 1
-    record.write(sequence: sequence, id: false, to: &server.chunk.writer)
-    if server.chunk.writer.count >= Limits.streamBufferBytesHigh { flush() }
+    record.write(sequence: sequence, id: false, to: &chunk.writer)
+    if chunk.writer.count >= Limits.streamBufferBytesHigh { flush() }
   }
 
   func flush() {
-    guard server.chunk.writer.count > 0 else { return }
-    stream.send(server.chunk.writer.bytes)
-    server.chunk.writer.removeAll(keepingAtMost: 256 << 10)
+    guard chunk.writer.count > 0 else { return }
+    stream.send(chunk.writer.bytes)
+    chunk.writer.removeAll(keepingAtMost: 256 << 10)
     wantsEvents = !stream.isPaused
   }
 
@@ -61,10 +63,10 @@ final class DirectStream: EventSink, ExchangeOwner, DeadlineTarget {
     guard action == .finish else { return }
     if sequence == 0 { write(server.startedRecord(encoder)) }
     sequence += 1
-    record.write(sequence: sequence, id: false, to: &server.chunk.writer)
+    record.write(sequence: sequence, id: false, to: &chunk.writer)
     server.metrics.event(record.kind)
-    stream.end(.finished, server.chunk.writer.bytes)
-    server.chunk.writer.removeAll(keepingAtMost: 256 << 10)
+    stream.end(.finished, chunk.writer.bytes)
+    chunk.writer.removeAll(keepingAtMost: 256 << 10)
     letGo()
   }
 
