@@ -17,6 +17,12 @@ public struct JSONObject: Sendable {
     members = OrderedDictionary(elements, uniquingKeysWith: { $1 })
   }
 
+  /// An object of one member, which has to be compared with no other.
+  init(_ name: String, _ value: JSONValue) {
+    members = OrderedDictionary(
+      uncheckedUniqueKeys: CollectionOfOne(name), values: CollectionOfOne(value))
+  }
+
   /// The member of that name; setting nil removes it.
   public subscript(name: String) -> JSONValue? {
     get { members[name] }
@@ -46,5 +52,7 @@ extension JSONObject: Sequence {
 }
 
 extension JSONObject: ExpressibleByDictionaryLiteral {
-  public init(dictionaryLiteral elements: (String, JSONValue)...) { self.init(elements) }
+  public init(dictionaryLiteral elements: (String, JSONValue)...) {
+    if elements.count == 1 { self.init(elements[0].0, elements[0].1) } else { self.init(elements) }
+  }
 }

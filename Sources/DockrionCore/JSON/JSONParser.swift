@@ -64,7 +64,7 @@ extension JSONValue {
       self = .string(text)
     } else if type == [String: Any].self, let members = value as? [String: Any] {
       if members.count == 1, let (name, value) = members.first {
-        self = .object(JSONObject(CollectionOfOne((name, JSONValue(foundation: value)))))
+        self = .object(JSONObject(name, JSONValue(foundation: value)))
       } else {
         let sorted = members.sorted { $0.key < $1.key }
         self = .object(JSONObject(sorted.lazy.map { ($0.key, JSONValue(foundation: $0.value)) }))

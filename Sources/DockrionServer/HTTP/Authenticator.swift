@@ -29,7 +29,7 @@ struct Authenticator {
   /// Refuses a request without a valid key.
   func check(_ exchange: Exchange) throws(ErrorReply) {
     guard isEnabled else { return }
-    var given = exchange.header(header)
+    var given = exchange.header(named: header)
     if given == nil, allowBearer, let value = exchange.header("Authorization") {
       let parts = value.split(separator: " ", maxSplits: 1)
       if parts.count == 2, parts[0].lowercased() == "bearer" { given = trimmed(parts[1]) }

@@ -59,16 +59,22 @@ final class Exchange {
   }
 
   /// A header's value; of several, the first.
-  func header(_ name: String) -> String? { rawHeader(name).map { String(cString: $0) } }
+  func header(_ name: StaticString) -> String? { rawHeader(name).map { String(cString: $0) } }
+
+  /// The same for a name that is not known before.
+  func header(named name: String) -> String? { rawHeader(name, strlen(name)).map { String(cString: $0) } }
 
   /// True when there is that header with exactly that value.
-  func hasHeader(_ name: String, _ value: String) -> Bool {
-    rawHeader(name).map { strcmp($0, value) == 0 } ?? false
+  func hasHeader(_ name: StaticString, _ value: StaticString) -> Bool {
+    rawHeader(name).map { strcmp($0, value.utf8Start) == 0 } ?? false
+  }
+
+  private func rawHeader(_ name: StaticString) -> UnsafeMutablePointer<CChar>? {
+    rawHeader(UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self), name.utf8CodeUnitCount)
   }
 
   // Lengths first: `evhttp_find_header` folds the case of every name, letter by letter.
-  private func rawHeader(_ name: UnsafePointer<CChar>) -> UnsafeMutablePointer<CChar>? {
-    let length = strlen(name)
+  private func rawHeader(_ name: UnsafePointer<CChar>, _ length: Int) -> UnsafeMutablePointer<CChar>? {
     var entry = firstHeader
     while let current = entry {
       entry = current.pointee.next.tqe_next
