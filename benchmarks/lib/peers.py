@@ -3,6 +3,7 @@
 import contextlib
 import pathlib
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -32,6 +33,8 @@ class Running:
 
 class Peer:
     name = ""
+    # The peer in whose scenarios it takes part as well.
+    like = ""
 
     def missing(self):
         """Why it cannot be measured, in a sentence; None when it can."""
@@ -90,6 +93,25 @@ class Dockrion(Peer):
 
     def command(self, agent, port, directory):
         return [str(self.binary), "run", str(HERE / f"{agent}.yaml"), "--host", "127.0.0.1", "--port", str(port)]
+
+
+class AnotherDockrion(Dockrion):
+    """Another build, or the same one in another environment."""
+
+    like = "dockrion"
+
+    def __init__(self, name, command):
+        self.name, self.words = name, shlex.split(command)
+        self.binary = self.words[-1]
+
+    def missing(self):
+        return None if shutil.which(self.words[0]) else f"{self.words[0]} cannot be run"
+
+    def version(self):
+        return shlex.join(self.words)
+
+    def command(self, agent, port, directory):
+        return self.words + super().command(agent, port, directory)[1:]
 
 
 class DockrionOnRedis(Dockrion):
@@ -222,7 +244,9 @@ class Nchan(Peer):
 
 
 def all_peers(options):
-    return [Dockrion(options.configuration), DockrionOnRedis(options.configuration), Evhttp(), Hummingbird(), Original(), Nchan()]
+    others = [AnotherDockrion(*word.split("=", 1)) for word in options.also]
+    return [Dockrion(options.configuration), *others, DockrionOnRedis(options.configuration), Evhttp(), Hummingbird(),
+            Original(), Nchan()]
 
 
 def nginx():
