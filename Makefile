@@ -2,7 +2,7 @@
 SWIFT ?= swift
 DOCKFILE ?= config/Dockfile.yaml
 
-.PHONY: run build test test-thread test-address check format tools tools-test bench bench-smoke
+.PHONY: run build test test-thread test-address check format tools tools-test bench bench-smoke bench-micro
 
 run: build
 	exec .build/release/dockrion run $(DOCKFILE)
@@ -26,7 +26,7 @@ test-thread: tools-test
 test-address: tools-test
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-address $(NO_MEMORY_FIGURES)
 
-SWIFT_FILES = Package.swift Sources Tests $(foreach package,load peers/hummingbird-peer,\
+SWIFT_FILES = Package.swift Sources Tests $(foreach package,load micro peers/hummingbird-peer,\
   $(wildcard $(foreach part,Package.swift Sources Tests,benchmarks/$(package)/$(part))))
 
 check: tools
@@ -46,11 +46,16 @@ bench: build
 	  benchmarks/.venv/bin/pip install -q -r benchmarks/peers/python/requirements.txt; }
 	benchmarks/run $(BENCH)
 
+# An event's way station by station, in nanoseconds: for looking at a change. `make bench-micro BENCH='--filter ring'` for some.
+bench-micro: tools
+	$(SWIFT) run -c release --package-path benchmarks/micro Micro $(BENCH)
+
 # Every scenario once, tiny, on debug builds: whether it works, not how fast it is.
 bench-smoke:
 	@scripts/install-tools bench-smoke
 	$(SWIFT) build --product dockrion
 	$(SWIFT) test --package-path benchmarks/load
+	$(SWIFT) run --package-path benchmarks/micro Micro --allow-debug-build --iterations 3 --quiet
 	$(MAKE) -C benchmarks/peers/evhttp
 	benchmarks/run --smoke --configuration debug
 

@@ -1,0 +1,81 @@
+import Benchmark
+import DockrionCore
+
+// What an event goes through, station by station. Where a station owes its speed to a choice, what was not chosen
+// stands below it.
+
+final class Scratch {
+  var writer = ByteWriter(capacity: 4096)
+}
+
+final class Marked: ReadyItem {
+  private let link = ReadyLink()
+  func withReadyLink<Result>(_ body: (borrowing ReadyLink) -> Result) -> Result { body(link) }
+}
+
+let scratch = Scratch()
+let encoder = EventEncoder(identity: .request("53014865-635e-4778-b85d-19226126c3cb"))
+
+func token() -> EventRecord {
+  encoder.record(.token) {
+    $0.append(",\"content\":")
+    $0.append(json: "tok12 ")
+  }
+}
+
+benchmark("encode a token") { _ = token() }
+
+let moment = Clock.wallNanoseconds()
+benchmark("timestamp") {
+  scratch.writer.removeAll()
+  scratch.writer.append(timestamp: moment)
+}
+
+benchmark("clock, once an event") { _ = Clock.monotonicNanoseconds() }
+benchmark("clock, both") { _ = (Clock.monotonicNanoseconds(), Clock.wallNanoseconds()) }
+
+benchmark("eight literals as bytes") {
+  scratch.writer.removeAll()
+  for _ in 0..<8 { scratch.writer.append("\",\"type\":\"" as StaticString) }
+}
+let literal = "\",\"type\":\""
+benchmark("eight literals as strings") {
+  scratch.writer.removeAll()
+  for _ in 0..<8 { scratch.writer.append(literal) }
+}
+
+let record = token()
+let ring = EventRing<EventRecord>(capacity: 1024)
+benchmark("ring: 16 in, 16 out") {
+  for _ in 0..<16 { _ = ring.push(record) }
+  while ring.pop() != nil {}
+}
+benchmark("ring: made and freed") { _ = EventRing<EventRecord>(capacity: 1024).isFull }
+
+let ready = ReadyQueue<Marked> {}
+let items = (0..<16).map { _ in Marked() }
+benchmark("ready queue: 16 marked and taken") {
+  for item in items { ready.mark(item) }
+  ready.takeAll { _ in }
+}
+
+benchmark("write an event to its stream") {
+  scratch.writer.removeAll()
+  record.write(sequence: 12, id: false, to: &scratch.writer)
+}
+
+let log = RunLog(eventsMax: 1000)
+for _ in 0..<100 { log.append(record) }
+benchmark("store an event of a run") { log.append(record) }
+benchmark("read 100 stored events") { _ = log.read(from: log.lastSequence - 99, bytesMax: 1 << 20) }
+
+let body = Array(#"{"text":"Hello, world!"}"#.utf8)
+benchmark("parse a payload") { _ = try body.withUnsafeBytes { try JSONObject(parsing: $0) } }
+
+let dockfile = try Dockfile.parse("agent: {name: bench, handler: scripted}", environment: [:])
+let tokens: JSONObject = ["tokens": 20]
+benchmark("an agent of 20 tokens, its threads included") {
+  _ = try LocalRun(dockfile, identity: .request("r")).play(ScriptedAgent(), input: tokens) { _, _ in }
+}
+
+Benchmark.main()
