@@ -336,6 +336,9 @@ final class Server {
 
   // MARK: Deadlines
 
+  /// The loop's clock, for what may be as old as the tick.
+  var now: Int64 { loop.now }
+
   func setDeadline(seconds: Int, _ target: any DeadlineTarget, tag: UInt8 = 0) -> DeadlineQueues.Token {
     deadlines.set(
       after: Int64(seconds) * 1_000_000_000, now: loop.now, target, tag: tag)

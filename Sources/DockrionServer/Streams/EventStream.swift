@@ -14,6 +14,7 @@ final class EventStream: DeadlineTarget {
   private var heartbeat: DeadlineQueues.Token?
   private var hasHead = false
   private var ended = false
+  private var heardAt: Int64
 
   /// - Parameter filter: what this subscription was narrowed to.
   init(
@@ -25,6 +26,7 @@ final class EventStream: DeadlineTarget {
     self.server = server
     self.identity = identity
     self.pattern = pattern
+    heardAt = exchange.startedAt
     if !server.dockfile.expose.trustedProxies.isEmpty { exchange.forwardedFor = exchange.readForwardedFor() }
     server.streamOpened(pattern)
     heartbeat = server.setDeadline(seconds: server.dockfile.streaming.heartbeatSeconds, self)
@@ -53,7 +55,20 @@ final class EventStream: DeadlineTarget {
       if last { out.writer.append("0\r\n\r\n") }
     }
     exchange.connection.send(out.writer.bytes)
-    if !last { server.renewDeadline(heartbeat) }
+    guard !last else { return }
+    server.renewDeadline(heartbeat)
+    // No heartbeat is ever due in a stream that is busy.
+    if server.now - heardAt >= Int64(patienceSeconds) * 1_000_000_000 { closeIfSilent() }
+  }
+
+  private var patienceSeconds: Int {
+    max(server.dockfile.streaming.heartbeatSeconds, Limits.silencePatienceSeconds)
+  }
+
+  /// Closes the connection when its peer has acknowledged nothing for as long as one may.
+  private func closeIfSilent() {
+    heardAt = server.now
+    if exchange.connection.isPeerSilent(seconds: patienceSeconds) { exchange.connection.close(.stalled) }
   }
 
   private func writeHead(to out: inout ByteWriter) {
@@ -100,9 +115,8 @@ final class EventStream: DeadlineTarget {
   func deadlinePassed(_ tag: UInt8) {
     guard isOpen else { return }
     heartbeat = server.setDeadline(seconds: server.dockfile.streaming.heartbeatSeconds, self)
-    let seconds = max(server.dockfile.streaming.heartbeatSeconds, Limits.silencePatienceSeconds)
-    if exchange.connection.isPeerSilent(seconds: seconds) { return exchange.connection.close(.stalled) }
-    // A client that has bytes waiting is not silent.
+    closeIfSilent()
+    // A client that has bytes waiting needs no heartbeat.
     guard exchange.connection.backlog == 0 else { return }
     var writer = ByteWriter(capacity: 192)
     if hasHeartbeats {

@@ -55,7 +55,10 @@ import Testing
   }
 
   /// The stall timeout is for those who live and do not read; it need not pass first.
-  @Test func anAgentsSilentClientIsNoticedAtAHeartbeat() throws {
+  @Test(arguments: [
+    (#"{"tokens":1,"hang":true}"#, "heartbeat"), (#"{"tokens":1000000,"interval_ms":50}"#, "token"),
+  ])
+  func anAgentsSilentClientIsNoticedAtAHeartbeatOrBetween(_ body: String, _ sign: String) throws {
     let network = try PeerNetwork()
     let sections = """
       runtime: {stall_timeout_seconds: 60, shutdown_grace_seconds: 0}
@@ -65,9 +68,9 @@ import Testing
       let stream = try network.inside {
         try EventStream(
           on: Connection(to: .address(network.hostAddress, server.port)),
-          request: requestText("POST", "/invoke/stream", body: #"{"tokens":1,"hang":true}"#))
+          request: requestText("POST", "/invoke/stream", body: body))
       }
-      _ = try stream.events(through: "heartbeat")
+      _ = try stream.events(through: sign)
       // Heartbeats that are acknowledged end nothing.
       let reader = try server.invokeStream(#"{"tokens":1,"hang":true}"#)
       try network.cut(.linkDown)
