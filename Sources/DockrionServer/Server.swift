@@ -145,7 +145,7 @@ final class Server {
   private func tick() {
     // On a core that they share, an agent that is ready can go first, and the loop need not sleep and be woken.
     if activeCount > 0, !listener.hasWork { sched_yield() }
-    let waiting = !listener.hasWork && streamsToHead.isEmpty && ready.park() && parsed.park()
+    let waiting = !listener.hasWork && !hasHeadsToSend && ready.park() && parsed.park()
     if waiting { loop.wake(at: nextDeadline, now: Clock.monotonicNanoseconds()) }
     loop.turn(waiting: waiting)
     ready.unpark()
@@ -291,6 +291,8 @@ final class Server {
   /// of its own costs more than the event does.
   func sendHeadSoon(_ stream: EventStream) { newStreams.append(stream) }
 
+  private var hasHeadsToSend: Bool { !streamsToHead.isEmpty || !newStreams.isEmpty }
+
   private func sendHeads() {
     for stream in streamsToHead { stream.sendHead() }
     streamsToHead.removeAll(keepingCapacity: true)
@@ -305,7 +307,7 @@ final class Server {
     if pattern == .direct { directStreams -= 1 } else { subscriptions -= 1 }
     metrics.streamClosed(reason)
     metrics.request(
-      route: exchange.route, method: pattern == .direct ? .post : .get, status: exchange.status,
+      route: exchange.route, method: pattern == .direct ? .post : .get, status: 200,
       nanoseconds: Clock.monotonicNanoseconds() - exchange.startedAt)
     guard reason == .stalled || logger.logLevel <= .debug else { return }
     let seconds = dockfile.runtime.stallTimeoutSeconds

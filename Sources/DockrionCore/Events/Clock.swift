@@ -23,8 +23,11 @@ public enum Clock {
       return monotonic + lead.load(ordering: .relaxed)
     }
     let wall = wallNanoseconds()
-    lead.store(wall - monotonic, ordering: .relaxed)
-    lookedAt.store(monotonic, ordering: .releasing)
+    // A thread that was held up since it read the monotonic clock would set everybody's timestamps wrong.
+    if monotonicNanoseconds() - monotonic < 500_000 {
+      lead.store(wall - monotonic, ordering: .relaxed)
+      lookedAt.store(monotonic, ordering: .releasing)
+    }
     return wall
   }
 

@@ -63,18 +63,24 @@ extension JSONValue {
     if type == String.self, let text = value as? String {
       self = .string(text)
     } else if type == [String: Any].self, let members = value as? [String: Any] {
-      if members.count == 1, let (name, value) = members.first {
-        self = .object(JSONObject(name, JSONValue(foundation: value)))
-      } else {
-        let sorted = members.sorted { $0.key < $1.key }
-        self = .object(JSONObject(sorted.lazy.map { ($0.key, JSONValue(foundation: $0.value)) }))
-      }
-    } else if let number = value as? NSNumber {
-      self.init(number: number)
-    } else if let elements = value as? [Any] {
-      self = .array(elements.map(JSONValue.init(foundation:)))
+      self.init(members)
     } else {
-      self = .null
+      switch value {
+      case let number as NSNumber: self.init(number: number)
+      case let elements as [Any]: self = .array(elements.map(JSONValue.init(foundation:)))
+      case let text as String: self = .string(text)
+      case let members as [String: Any]: self.init(members)
+      default: self = .null
+      }
+    }
+  }
+
+  private init(_ members: [String: Any]) {
+    if members.count == 1, let (name, value) = members.first {
+      self = .object(JSONObject(name, JSONValue(foundation: value)))
+    } else {
+      let sorted = members.sorted { $0.key < $1.key }
+      self = .object(JSONObject(sorted.lazy.map { ($0.key, JSONValue(foundation: $0.value)) }))
     }
   }
 

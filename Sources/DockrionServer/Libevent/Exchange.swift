@@ -22,7 +22,6 @@ final class Exchange {
   var route = 0
   /// Who wants to hear of the client while the reply is outstanding.
   var owner: (any ExchangeOwner)?
-  private(set) var status = 0
   /// `X-Forwarded-For`, kept for the log where some proxies are trusted.
   var forwardedFor: String?
   private var request: RequestPointer?
@@ -140,7 +139,6 @@ final class Exchange {
   func reply(_ status: Int, _ headers: [(String, String)], body: UnsafeRawBufferPointer, contentType: String?)
   {
     guard let request else { return }
-    self.status = status
     let listener = connection.listener
     listener.output.removeAll(keepingAtMost: 256 << 10)
     writeStatus(status, to: &listener.output)
@@ -167,7 +165,6 @@ final class Exchange {
 
   /// Puts the head of a stream into `head`; whoever asks sends it.
   func startStream(_ headers: [(String, String)], requestID: String?, head: inout ByteWriter) {
-    status = 200
     isChunked = isHTTP11
     if !isHTTP11 { mustClose = true }
     writeStatus(200, to: &head)

@@ -231,7 +231,7 @@ final class HTTPListener {
       var event: bufferevent_event_cb?
       bufferevent_getcb(buffer, &read, &write, &event, &context)
       // No context: evhttp has freed the connection already.
-      if let context {
+      if let context, bufferevent_getfd(buffer) >= 0 {
         callbacks = Callbacks(write: write, event: event)
         let evcon = OpaquePointer(context)
         let connection = Connection(evcon, buffer, self)
