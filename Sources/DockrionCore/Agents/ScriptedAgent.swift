@@ -28,12 +28,18 @@ public struct ScriptedAgent: Agent {
     } else {
       for index in 0..<script.tokens { try await context.emitToken(script.content(index)) }
     }
-    if script.hangs {
-      while true { try await Task.sleep(for: .seconds(86_400)) }
-    }
+    if script.hangs { try await hang() }
     if script.block > .zero { block(for: script.block) }
     if let message = script.failure { throw AgentError(code: script.code, message: message) }
     return script.output
+  }
+
+  /// Waits for cancellation. Without a sleep: its timer would stand until its time, long after the cancellation.
+  private func hang() async throws -> Never {
+    let (nothing, source) = AsyncStream<Never>.makeStream()
+    for await _ in nothing {}
+    withExtendedLifetime(source) {}
+    throw CancellationError()
   }
 
   /// Holds the thread whatever happens, as a badly behaved agent does.
