@@ -27,6 +27,7 @@ let package = Package(
       name: "CLibevent", pkgConfig: "libevent", providers: [.apt(["libevent-dev"])]),
     // Without pkg-config, whose -D flag for hiredis SwiftPM refuses with a warning.
     .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
+    .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "CMimalloc", providers: [.apt(["libmimalloc-dev"])]),
     .target(
       name: "DockrionCore",
@@ -47,7 +48,7 @@ let package = Package(
     .executableTarget(
       name: "DockrionCLI",
       dependencies: [
-        "DockrionCore", "DockrionServer",
+        "CCurl", "DockrionCore", "DockrionServer",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),

@@ -87,12 +87,7 @@ struct InvokeCommand: ParsableCommand {
   }
 
   private func printEvents(_ exchange: HTTPExchange) throws {
-    let status = try exchange.status()
-    guard status == 200 else {
-      var body: [UInt8] = []
-      while let bytes = try exchange.bytes() { body += bytes }
-      throw CommandError(HTTPReply(status: status, body: body).problem)
-    }
+    guard try exchange.head().status == 200 else { throw CommandError(try HTTPReply(exchange).problem) }
     let printer = EventPrinter(format)
     var parser = ServerSentEventParser()
     do {

@@ -1,6 +1,5 @@
 import DockrionCore
 import Foundation
-import FoundationNetworking
 
 /// Follows a run's events on a server until the run is over, across as many connections as that takes.
 struct RunFollower {
@@ -67,16 +66,12 @@ struct RunFollower {
     var request = try server.request(
       "GET", "/runs/\(runID)/events", query: [("from_sequence", from.map(String.init))],
       idleSeconds: Self.idleSeconds)
-    request.setValue("text/event-stream", forHTTPHeaderField: "Accept")
-    // A proxy that compresses would hold events back.
-    request.setValue("identity", forHTTPHeaderField: "Accept-Encoding")
-    if !parser.lastEventID.isEmpty {
-      request.setValue(parser.lastEventID, forHTTPHeaderField: "Last-Event-ID")
-    }
+    request.fields.append(("Accept", "text/event-stream"))
+    if !parser.lastEventID.isEmpty { request.fields.append(("Last-Event-ID", parser.lastEventID)) }
     parser.reconnect()
-    let exchange = HTTPExchange(request)
     do {
-      let status = try exchange.status()
+      let exchange = try HTTPExchange(request)
+      let status = try exchange.head().status
       switch status {
       case 200:
         hasConnected = true
@@ -84,9 +79,7 @@ struct RunFollower {
         return try read(exchange)
       case 204: return .ended(try endingOfFinishedRun())
       default:
-        var body: [UInt8] = []
-        while let bytes = try exchange.bytes() { body += bytes }
-        let problem = HTTPReply(status: status, body: body).problem
+        let problem = try HTTPReply(exchange).problem
         // These pass; everything else would be refused again.
         if hasConnected, [429, 502, 503, 504].contains(status) { return .broken(problem) }
         throw CommandError(problem)

@@ -1,7 +1,6 @@
 import ArgumentParser
 import DockrionCore
 import Foundation
-import FoundationNetworking
 
 /// How the client commands reach a server.
 struct ServerOptions: ParsableArguments {
@@ -36,77 +35,30 @@ struct ServerOptions: ParsableArguments {
   /// A request to one of the server's routes.
   func request(
     _ method: String, _ path: String, query: [(String, String?)] = [], idleSeconds: Double
-  ) throws -> URLRequest {
+  ) throws -> HTTPRequest {
     var parts = try base()
     parts.path = (parts.path.hasSuffix("/") ? String(parts.path.dropLast()) : parts.path) + path
     let items = query.compactMap { name, value in value.map { URLQueryItem(name: name, value: $0) } }
     if !items.isEmpty { parts.queryItems = items }
     guard let url = parts.url else { throw CommandError("\(path): no URL can be made of this") }
-    var request = URLRequest(url: url, timeoutInterval: idleSeconds)
-    request.httpMethod = method
+    var request = HTTPRequest(method, url, idleSeconds: idleSeconds)
     if let key = apiKey ?? ProcessInfo.processInfo.environment["DOCKRION_API_KEY"], !key.isEmpty {
       // Whichever of the two the server's Dockfile has kept.
-      request.setValue(key, forHTTPHeaderField: "X-API-Key")
-      request.setValue("Bearer \(key)", forHTTPHeaderField: "Authorization")
+      request.fields.append(("X-API-Key", key))
+      request.fields.append(("Authorization", "Bearer \(key)"))
     }
     return request
   }
 
   /// A request with a JSON payload.
-  func post(_ path: String, _ payload: String, query: [(String, String?)] = []) throws -> URLRequest {
+  func post(_ path: String, _ payload: String, query: [(String, String?)] = []) throws -> HTTPRequest {
     // An agent may take a day before it has an answer.
     var request = try request("POST", path, query: query, idleSeconds: 90_000)
-    request.setValue("application/json", forHTTPHeaderField: "Content-Type")
-    request.setValue("identity", forHTTPHeaderField: "Accept-Encoding")
-    request.httpBody = Data(payload.utf8)
+    request.fields.append(("Content-Type", "application/json"))
+    request.body = Array(payload.utf8)
     return request
   }
 
   /// Sends a request and reads the whole reply.
-  func send(_ request: URLRequest) throws -> HTTPReply {
-    let exchange = HTTPExchange(request)
-    let status = try exchange.status()
-    var body: [UInt8] = []
-    while let bytes = try exchange.bytes() { body += bytes }
-    return HTTPReply(status: status, body: body)
-  }
-}
-
-/// A whole reply.
-struct HTTPReply {
-  let status: Int
-  let body: [UInt8]
-
-  /// The reply's JSON object.
-  func object() throws(CommandError) -> JSONObject {
-    do { return try JSONObject(parsing: String(decoding: body, as: UTF8.self)) } catch {
-      throw CommandError("the reply with status \(status) is no JSON object: is this a Dockrion server?")
-    }
-  }
-
-  /// The server's own sentence about why it refused.
-  var problem: String {
-    guard let reply = try? JSONObject(parsing: String(decoding: body, as: UTF8.self)),
-      let sentence = reply["error"]?.string
-    else { return "the server answered with status \(status)" }
-    return "\(status) \(reply["code"]?.string ?? ""): \(Terminal.harmless(sentence))"
-  }
-
-  /// - Throws: the server's sentence, unless it answered with that status.
-  func expect(_ expected: Int) throws(CommandError) {
-    if status != expected { throw CommandError(problem) }
-  }
-}
-
-/// What keeps a client from its server: nobody listens, or the connection broke.
-struct ConnectionProblem: Error, CustomStringConvertible {
-  let description: String
-}
-
-extension ConnectionProblem {
-  /// For a person whose very first attempt failed.
-  func explained(_ request: URLRequest) -> CommandError {
-    let place = request.url.map { "\($0.scheme ?? "")://\($0.host ?? "")\($0.port.map { ":\($0)" } ?? "")" }
-    return CommandError("\(place ?? "the server"): \(description); does a server run there? See --url")
-  }
+  func send(_ request: HTTPRequest) throws -> HTTPReply { try HTTPReply(HTTPExchange(request)) }
 }

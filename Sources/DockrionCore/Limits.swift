@@ -50,4 +50,8 @@ public enum Limits {
   /// Seconds that a run stays in the memory of its server after Redis has taken its end: Redis may lose the last
   /// second in a crash, and then gets it again.
   public static let redisSettleSeconds = 10
+  /// What client commands take from a server. Bytes of a reply's head, trailers included, …
+  public static let replyHeadBytesMax = 64 << 10
+  /// … of a reply that is read in one piece: an output, and what stands around it, …
+  public static let replyBytesMax = outputBytesMax + 64 << 10
 }

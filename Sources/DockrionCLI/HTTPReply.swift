@@ -1,0 +1,57 @@
+import DockrionCore
+
+/// A whole reply.
+struct HTTPReply {
+  let status: Int
+  let location: String?
+  let body: [UInt8]
+
+  /// Reads what has not been read yet.
+  ///
+  /// - Throws: `ConnectionProblem` when it breaks, or has more than `Limits.replyBytesMax` bytes.
+  init(_ exchange: HTTPExchange) throws(ConnectionProblem) {
+    let head = try exchange.head()
+    var body: [UInt8] = []
+    while let bytes = try exchange.bytes() {
+      body += bytes
+      guard body.count <= Limits.replyBytesMax else {
+        throw ConnectionProblem("the reply has more than \(Limits.replyBytesMax) bytes")
+      }
+    }
+    (status, location, self.body) = (head.status, head.location, body)
+  }
+
+  /// The reply's JSON object.
+  func object() throws(CommandError) -> JSONObject {
+    do { return try JSONObject(parsing: String(decoding: body, as: UTF8.self)) } catch {
+      throw CommandError("the reply with status \(status) is no JSON object: is this a Dockrion server?")
+    }
+  }
+
+  /// The server's own sentence about why it refused.
+  var problem: String {
+    guard let reply = try? JSONObject(parsing: String(decoding: body, as: UTF8.self)),
+      let sentence = reply["error"]?.string
+    else { return "the server answered with status \(status)" }
+    return "\(status) \(reply["code"]?.string ?? ""): \(Terminal.harmless(sentence))"
+  }
+
+  /// - Throws: the server's sentence, unless it answered with that status.
+  func expect(_ expected: Int) throws(CommandError) {
+    if status != expected { throw CommandError(problem) }
+  }
+}
+
+/// What keeps a client from its server: nobody listens, or the connection broke.
+struct ConnectionProblem: Error, CustomStringConvertible {
+  let description: String
+
+  init(_ description: String) { self.description = Terminal.harmless(description) }
+}
+
+extension ConnectionProblem {
+  /// For a person whose very first attempt failed.
+  func explained(_ request: HTTPRequest) -> CommandError {
+    CommandError("\(request.place): \(description); does a server run there? See --url")
+  }
+}
