@@ -111,6 +111,14 @@ public struct ByteWriter: ~Copyable {
     count += length
   }
 
+  /// Where the next byte goes; up to the reserved room behind it may be written.
+  @inline(__always)
+  var unsafeEnd: UnsafeMutableRawPointer { UnsafeMutableRawPointer(start + count) }
+
+  /// Counts what was written behind the end.
+  @inline(__always)
+  mutating func advance(to end: UnsafeMutableRawPointer) { count = end - UnsafeMutableRawPointer(start) }
+
   /// Writes an integer in decimal.
   public mutating func append(decimal value: Int) {
     reserve(20)
