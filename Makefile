@@ -31,6 +31,10 @@ SWIFT_FILES = Package.swift Sources Tests $(foreach package,load micro peers/hum
 
 check: tools
 	$(SWIFT) format lint --strict --recursive $(SWIFT_FILES)
+	@scripts/python-tools
+	Tests/python/.venv/bin/ruff check --line-length 120 Tests/python/*.py
+	Tests/python/.venv/bin/ruff format --line-length 120 --check Tests/python/*.py
+	Tests/python/.venv/bin/mypy --strict Tests/python/*.py
 	$(SWIFT) build --build-tests
 
 format:

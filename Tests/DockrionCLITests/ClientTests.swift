@@ -70,7 +70,7 @@ struct ClientTests {
     #expect(first.lowercased().contains("accept-encoding: identity\r\n"))
     try peer?.beginStream()
     try peer?.send(
-      "retry: 20\n\nid: 2\nevent: token\ndata: {\"n\":2}\n\nid: 3\nevent: token\ndata: {\"n\":3}")
+      "retry: 20\nid: 2\nevent: token\ndata: {\"n\":2}\n\nid: 3\nevent: token\ndata: {\"n\":3}")
     let came = eventually(within: 20) { command.out == "{\"n\":2}\n" }
     #expect(came, "\(command.out)")
     peer = nil
@@ -129,7 +129,7 @@ struct ClientTests {
     _ = try peer?.request()
     try peer?.beginStream()
     try peer?.send(
-      "retry: 10\n\nevent: heartbeat\ndata: {}\n\nid: 1\nevent: started\ndata: {\"sequence\":1}\n\n")
+      "retry: 10\nevent: heartbeat\ndata: {}\n\nid: 1\nevent: started\ndata: {\"sequence\":1}\n\n")
     let came = eventually(within: 20) { command.out.contains("started") }
     #expect(came)
     peer = nil

@@ -33,6 +33,12 @@ struct ServerSentEventsTests {
     #expect(events("data: é\n\n", chunk: 1).first?.data == "é")
   }
 
+  @Test func aRetryAndACommentBelongToTheEventBehindThem() {
+    #expect(
+      events(": keep-alive\nretry: 2000\nid: 1\nevent: started\ndata: {}\n\n: keep-alive\n: keep-alive\n")
+        == [ServerSentEvent(type: "started", data: "{}", id: "1")])
+  }
+
   @Test func keepsTheLastIDAndTheRetry() {
     var parser = ServerSentEventParser()
     _ = parser.feed("id: 3\nretry: 250\ndata: a\n\nid: 4\n\nid: 5\ndata: cut".utf8)

@@ -13,6 +13,9 @@ final class EventStream: DeadlineTarget {
   private let hasHeartbeats: Bool
   private var heartbeat: DeadlineQueues.Token?
   private var hasHead = false
+  /// True until the stream's first event, whose block has the `retry:` line: a block of that line alone is an event
+  /// without data to many clients.
+  private var owesRetry: Bool
   private var ended = false
   private var heardAt: Int64
 
@@ -26,6 +29,7 @@ final class EventStream: DeadlineTarget {
     self.server = server
     self.identity = identity
     self.pattern = pattern
+    owesRetry = pattern == .subscription
     heardAt = exchange.startedAt
     if !server.dockfile.expose.trustedProxies.isEmpty { exchange.forwardedFor = exchange.readForwardedFor() }
     server.streamOpened(pattern)
@@ -37,18 +41,22 @@ final class EventStream: DeadlineTarget {
   /// True while so much waits for the client that its source should pause.
   var isPaused: Bool { exchange.connection.backlog >= Limits.streamBufferBytesHigh }
 
-  /// Sends what is in `bytes` as one chunk, after the head when that has not gone yet; `last` ends the stream.
+  /// Sends what is in `bytes`, whole events or comments, as one chunk, after the head when that has not gone yet;
+  /// `last` ends the stream.
   func send(_ bytes: UnsafeRawBufferPointer, last: Bool = false) {
     guard isOpen else { return }
     let out = server.frame
     out.writer.removeAll(keepingAtMost: 256 << 10)
     if !hasHead { writeHead(to: &out.writer) }
+    let preface: StaticString = takesRetry(bytes) ? "retry: 2000\n" : ""
     if !exchange.isChunked {
+      out.writer.append(preface)
       out.writer.append(bytes)
     } else {
       if !bytes.isEmpty {
-        out.writer.append(hexadecimal: bytes.count)
+        out.writer.append(hexadecimal: preface.utf8CodeUnitCount + bytes.count)
         out.writer.append("\r\n")
+        out.writer.append(preface)
         out.writer.append(bytes)
         out.writer.append("\r\n")
       }
@@ -59,6 +67,13 @@ final class EventStream: DeadlineTarget {
     server.renewDeadline(heartbeat)
     // No heartbeat is ever due in a stream that is busy.
     if server.now - heardAt >= Int64(patienceSeconds) * 1_000_000_000 { closeIfSilent() }
+  }
+
+  /// True when these bytes begin with the first event of a subscription; not for a comment.
+  private func takesRetry(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    guard owesRetry, let first = bytes.first, first != UInt8(ascii: ":") else { return false }
+    owesRetry = false
+    return true
   }
 
   private var patienceSeconds: Int {
@@ -77,14 +92,6 @@ final class EventStream: DeadlineTarget {
       server.cors?.headers(exchange) ?? [], requestID: pattern == .direct ? identity.identity.id : nil,
       head: &out)
     exchange.dropBody()
-    guard pattern == .subscription, !exchange.isHead else { return }
-    let preface: StaticString = "retry: 2000\n\n"
-    if exchange.isChunked {
-      out.append(hexadecimal: preface.utf8CodeUnitCount)
-      out.append("\r\n")
-    }
-    out.append(preface)
-    if exchange.isChunked { out.append("\r\n") }
   }
 
   /// Sends the head now, when no event has taken it along.
@@ -123,7 +130,8 @@ final class EventStream: DeadlineTarget {
       identity.writeUnnumbered(name: "heartbeat", timestamp: true, to: &writer)
       server.metrics.event(.heartbeat)
     } else {
-      writer.append(": keep-alive\n\n")
+      // Without an empty line: after an `id:` many clients take one for an event without data.
+      writer.append(": keep-alive\n")
     }
     send(writer.bytes)
   }

@@ -69,6 +69,32 @@ import Testing
     }
   }
 
+  /// Chromium waits three seconds where nobody says `retry`. The shortest of the pauses counts: a busy machine only
+  /// makes them longer.
+  @Test(arguments: [
+    "timeout=1", "timeout=1%26events=token%26from_sequence=9", "timeout=2%26from_sequence=9",
+  ]) func anEventSourceWaitsTwoSecondsWhateverItGotFirst(_ query: String) throws {
+    let pages = try PageServer(Self.eventSourcePage)
+    let sections = """
+      expose: {cors: {origins: ['http://127.0.0.1:\(pages.port)']}}
+      streaming: {events: {heartbeat_interval: 1}}
+      """
+    try withServer(dockfile("scripted", sections)) { server throws in
+      let browser = try Browser()
+      let run = try server.startRun(#"{"tokens":1,"hang":true}"#)
+      try browser.open(
+        "http://127.0.0.1:\(pages.port)/?server=http://127.0.0.1:\(server.port)&path=/runs/\(run)/events%3F\(query)"
+      )
+      var pauses: [Double] = []
+      let isPrompt = try eventually(within: 40) {
+        pauses = try browser.evaluate("pauses").array?.compactMap(\.double) ?? []
+        return pauses.contains { $0 < 2700 }
+      }
+      #expect(isPrompt, "milliseconds: \(pauses)")
+      #expect(pauses.allSatisfy { $0 > 1900 }, "milliseconds: \(pauses)")
+    }
+  }
+
   @Test func aFetchFromAnotherOriginReadsTokensAsTheyAreMade() throws {
     let pages = try PageServer(Self.fetchPage)
     let cors = "expose: {cors: {origins: ['http://127.0.0.1:\(pages.port)']}}"
@@ -127,7 +153,8 @@ import Testing
     <script>
     const query = new URLSearchParams(location.search)
     const source = new EventSource(query.get("server") + query.get("path"))
-    const ids = [], sequences = []
+    const ids = [], sequences = [], pauses = []
+    let lostAt = 0
     let opens = 0, timeouts = 0
     for (const type of ["started", "progress", "token", "step", "complete", "error", "cancelled", "gap"])
       source.addEventListener(type, event => {
@@ -136,7 +163,8 @@ import Testing
         sequences.push(JSON.parse(event.data).sequence)
       })
     source.addEventListener("timeout", () => timeouts++)
-    source.addEventListener("open", () => opens++)
+    source.addEventListener("error", () => lostAt = performance.now())
+    source.addEventListener("open", () => { if (opens++ > 0) pauses.push(performance.now() - lostAt) })
     function state() { return {ids, sequences, opens, timeouts, readyState: source.readyState} }
     </script>
 

@@ -18,7 +18,7 @@ final class CurlStream {
     for header in headers { arguments += ["-H", header] }
     if let body { arguments += ["-H", "Content-Type: application/json", "-d", body] }
     // The version stands behind the last event as a comment, which the frame parser takes.
-    process.arguments = arguments + ["-w", ": http %{http_version}\n\n", url]
+    process.arguments = arguments + ["-w", ": http %{http_version}\n", url]
     process.standardOutput = output
     process.standardError = FileHandle.nullDevice
     try process.run()
@@ -69,7 +69,7 @@ final class CurlStream {
       switch frame {
       case .event(let event): ready.append(event)
       case .comment(let text) where text.hasPrefix("http "): httpVersion = String(text.dropFirst(5))
-      case .comment, .retry: break
+      case .comment: break
       }
     }
   }

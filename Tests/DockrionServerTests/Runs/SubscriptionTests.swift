@@ -4,7 +4,7 @@ extension BackendContract {
   /// Section 6: where a subscription begins, what it is given, and how it ends.
   @Suite(.sharesMachine) struct SubscriptionTests {
     @Test(arguments: Backend.allCases)
-    func theHeadIsThatOfAStreamAndTheRetryComesFirst(_ backend: Backend) throws {
+    func theHeadIsThatOfAStreamAndTheFirstEventHasTheRetry(_ backend: Backend) throws {
       try withServer(on: backend, "echo") { server throws in
         let run = try server.completedRun(#"{"text":"one two"}"#)
         let stream = try server.subscribe(to: run)
@@ -12,14 +12,55 @@ extension BackendContract {
         #expect(stream.head["Cache-Control"] == "no-cache, no-transform")
         #expect(stream.head["Connection"] == "keep-alive")
         #expect(stream.head["X-Accel-Buffering"] == "no")
-        guard case .retry(2000) = try stream.frame() else {
-          Issue.record("the retry does not come first")
-          return
-        }
         let events = try stream.remainingEvents()
         expectWholeStream(events, idField: "run_id", id: run)
         #expect(events.map(\.type) == ["started", "step", "token", "token", "complete"])
-        #expect(stream.bytes.starts(with: "retry: 2000\n\nid: 1\nevent: started\ndata: {\"run_id\":\"".utf8))
+        #expect(events.map(\.retry) == [2000, nil, nil, nil, nil])
+        #expect(stream.bytes.starts(with: "retry: 2000\nid: 1\nevent: started\ndata: {\"run_id\":\"".utf8))
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
+    func theRetryStandsInTheFirstEventWhateverThatIs(_ backend: Backend) throws {
+      try withServer(
+        on: backend, "scripted", streaming: "events: {heartbeat_interval: 1}", maxEventsPerRun: 10
+      ) { server throws in
+        let trimmed = try server.completedRun(#"{"tokens":100}"#)
+        let afterAGap = try server.subscribe(to: trimmed).remainingEvents()
+        #expect(afterAGap.first?.type == "gap" && afterAGap.first?.id == nil)
+        #expect(afterAGap.map(\.retry) == [2000] + Array(repeating: nil, count: 10))
+
+        let run = try server.startRun(#"{"tokens":3,"hang":true}"#)
+        let late = "from_sequence=6&timeout=2"
+        let silent = try server.subscribe(to: run, query: "?\(late)").remainingEvents()
+        #expect(silent.map(\.type).filter { $0 != "heartbeat" } == ["timeout"])
+        #expect(silent.first?.type == "heartbeat")
+        #expect(silent.map(\.retry) == [2000] + Array(repeating: nil, count: silent.count - 1))
+
+        // A comment is no event: a line in front of an empty one would be an event without data to some clients.
+        let stream = try server.subscribe(to: run, query: "?\(late)&events=token")
+        guard case .comment("keep-alive") = try stream.frame() else {
+          Issue.record("no comment comes first")
+          return
+        }
+        #expect(try stream.remainingEvents().map(\.retry) == [2000])
+        #expect(!stream.bytes.starts(with: "retry".utf8))
+
+        let narrowed = try server.subscribe(to: run, query: "?timeout=1&events=token").remainingEvents()
+        #expect(narrowed.map(\.type) == ["started", "token", "token", "token", "timeout"])
+        #expect(narrowed.map(\.retry) == [2000, nil, nil, nil, nil])
+        let head = try server.request("HEAD", "/runs/\(trimmed)/events")
+        #expect(head.status == 200 && head.body.isEmpty)
+      }
+    }
+
+    @Test func anHTTP10ClientGetsTheRetryToo() throws {
+      try withServer(dockfile("echo")) { server throws in
+        let run = try server.completedRun(#"{"text":"x"}"#)
+        let request = requestText("GET", "/runs/\(run)/events", version: "1.0")
+        let stream = try EventStream(on: server.connect(), request: request)
+        #expect(try stream.remainingEvents().map(\.retry) == [2000, nil, nil, nil])
+        #expect(!stream.isChunked)
       }
     }
 

@@ -56,7 +56,7 @@ import Testing
       let direct = try server.invokeStream(#"{"tokens":1,"hang":true}"#)
       try expectComment(on: direct, after: 2)
       let run = try server.startRun(#"{"tokens":1,"hang":true}"#)
-      try expectComment(on: server.subscribe(to: run), after: 3)
+      try expectComment(on: server.subscribe(to: run), after: 2)
     }
   }
 
@@ -64,7 +64,7 @@ import Testing
   func aSubscriptionThatNarrowsHeartbeatsAwayGetsComments(_ backend: Backend) throws {
     try withServer(on: backend, "scripted", streaming: "events: {heartbeat_interval: 1}") { server throws in
       let run = try server.startRun(#"{"tokens":1,"hang":true}"#)
-      try expectComment(on: server.subscribe(to: run, query: "?events=token"), after: 3)
+      try expectComment(on: server.subscribe(to: run, query: "?events=token"), after: 2)
       let other = try server.subscribe(to: run, query: "?events=token,heartbeat")
       #expect(try other.events(through: "heartbeat", within: 4).count == 3)
     }

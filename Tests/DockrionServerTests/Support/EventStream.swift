@@ -2,6 +2,8 @@ import Testing
 
 /// One event as it came.
 struct Event: Sendable {
+  /// The `retry:` line in front of it, in milliseconds.
+  var retry: Int?
   var id: String?
   var type: String
   /// The one line behind `data: `.
@@ -23,7 +25,7 @@ struct Event: Sendable {
 /// What an event stream consists of.
 enum Frame: Sendable {
   case event(Event)
-  case retry(Int)
+  /// One line, without an empty one behind it.
   case comment(String)
 
   var event: Event? {
@@ -43,35 +45,56 @@ struct FrameParser {
     waiting += bytes
     var frames: [Frame] = []
     var start = 0
-    var index = 1
-    while index < waiting.count {
-      if waiting[index] == 10, waiting[index - 1] == 10 {
-        frames.append(try frame(waiting[start..<(index - 1)], arrival: arrival))
-        start = index + 1
-        index += 1
+    while start < waiting.count {
+      if waiting[start] == UInt8(ascii: ":") {
+        guard let end = waiting[start...].firstIndex(of: 10) else { break }
+        frames.append(try comment(text(waiting[start..<end])))
+        start = end + 1
+      } else {
+        guard let end = endOfEvent(from: start) else { break }
+        frames.append(.event(try event(text(waiting[start..<end]), arrival)))
+        start = end + 2
       }
-      index += 1
     }
     waiting.removeFirst(start)
     return frames
   }
 
-  private func frame(_ bytes: ArraySlice<UInt8>, arrival: UInt64) throws -> Frame {
+  /// Where the line feed of an event's last line stands.
+  private func endOfEvent(from start: Int) -> Int? {
+    var index = start + 1
+    while index < waiting.count {
+      if waiting[index] == 10, waiting[index - 1] == 10 { return index - 1 }
+      index += 1
+    }
+    return nil
+  }
+
+  private func text(_ bytes: ArraySlice<UInt8>) throws -> String {
     guard let text = String(validating: bytes, as: UTF8.self), !bytes.contains(13) else {
       throw ClientError("bytes that no frame holds: \(String(decoding: bytes, as: UTF8.self))")
     }
+    return text
+  }
+
+  private func comment(_ line: String) throws -> Frame {
+    guard line.hasPrefix(": ") else { throw ClientError("no comment: \(line)") }
+    return .comment(String(line.dropFirst(2)))
+  }
+
+  private func event(_ text: String, _ arrival: UInt64) throws -> Event {
     var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-    if lines.count == 1 {
-      if lines[0].hasPrefix("retry: "), let value = Int(lines[0].dropFirst(7)) { return .retry(value) }
-      if lines[0].hasPrefix(": ") { return .comment(String(lines[0].dropFirst(2))) }
+    var (retry, id): (Int?, String?)
+    if lines[0].hasPrefix("retry: "), let value = Int(lines[0].dropFirst(7)) {
+      retry = value
+      lines.removeFirst()
     }
-    var id: String?
     if lines.count == 3, lines[0].hasPrefix("id: ") { id = String(lines.removeFirst().dropFirst(4)) }
     guard lines.count == 2, lines[0].hasPrefix("event: "), lines[1].hasPrefix("data: {"), text.hasSuffix("}")
-    else { throw ClientError("no frame: \(text)") }
-    return .event(
-      Event(
-        id: id, type: String(lines[0].dropFirst(7)), data: String(lines[1].dropFirst(6)), arrival: arrival))
+    else { throw ClientError("no event: \(text)") }
+    return Event(
+      retry: retry, id: id, type: String(lines[0].dropFirst(7)), data: String(lines[1].dropFirst(6)),
+      arrival: arrival)
   }
 }
 

@@ -17,13 +17,11 @@ private func read(_ text: String, pieces: Int) throws -> [Event] {
 @Suite struct EventReaderTests {
   static let stream = """
     retry: 2000
-
     id: 1
     event: started
     data: {"run_id":"q","type":"started","sequence":1,"timestamp":"T","agent_name":"bench"}
 
     : keep-alive
-
     id: 2
     event: token
     data: {"run_id":"q","type":"token","sequence":2,"timestamp":"T","content":"tok0 "}
