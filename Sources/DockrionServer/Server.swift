@@ -252,7 +252,6 @@ final class Server {
     while all || sink?.wantsEvents ?? true, let record = execution.next() {
       taken += 1
       if sink != nil, record.count > 0 {
-        metrics.event(record.kind)
         metrics.emitToWrite.add(max(0, lastNow - record.emittedAt))
       }
       guard record.ending == nil else {

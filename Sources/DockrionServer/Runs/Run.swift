@@ -79,7 +79,7 @@ final class Run: EventSink, DeadlineTarget {
     case nil:
       guard machine.event() == .append else { return }
       if startedAt == nil { startedAt = Clock.wallNanoseconds() }
-      log.append(record)
+      add(record)
     case .completed(let output, let seconds):
       guard machine.agentEnded(.completed) == .finish else { return }
       outputBytes = output.count
@@ -137,15 +137,20 @@ final class Run: EventSink, DeadlineTarget {
   }
 
   private func finish(_ record: EventRecord) {
-    if log.lastSequence == 0 { log.append(server.startedRecord(encoder)) }
+    if log.lastSequence == 0 { add(server.startedRecord(encoder)) }
     completedAt = Clock.wallNanoseconds()
     // Elsewhere somebody else may have ended the run: the end is shown once Redis has taken it.
     feed.withholdsLast = journal != nil
-    log.append(record)
-    if record.ending == nil { server.metrics.event(record.kind) }
+    add(record)
     log.shrink()
     letGo()
     if journal == nil { becomeFinal() }
+  }
+
+  /// Stores an event under its sequence, and counts it: here and nowhere else.
+  private func add(_ record: EventRecord) {
+    log.append(record)
+    server.metrics.event(record.kind)
   }
 
   private func letGo() {

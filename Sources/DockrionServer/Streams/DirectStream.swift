@@ -47,9 +47,15 @@ final class DirectStream: EventSink, ExchangeOwner, DeadlineTarget {
   }
 
   private func write(_ record: EventRecord) {
+    add(record)
+    if chunk.writer.count >= Limits.streamBufferBytesHigh { flush() }
+  }
+
+  /// Gives an event its sequence, and counts it: here and nowhere else.
+  private func add(_ record: EventRecord) {
     sequence += 1
     record.write(sequence: sequence, id: false, to: &chunk.writer)
-    if chunk.writer.count >= Limits.streamBufferBytesHigh { flush() }
+    server.metrics.event(record.kind)
   }
 
   func flush() {
@@ -61,10 +67,8 @@ final class DirectStream: EventSink, ExchangeOwner, DeadlineTarget {
 
   private func finish(_ action: RunStateMachine.Action, _ record: EventRecord) {
     guard action == .finish else { return }
-    if sequence == 0 { write(server.startedRecord(encoder)) }
-    sequence += 1
-    record.write(sequence: sequence, id: false, to: &chunk.writer)
-    server.metrics.event(record.kind)
+    if sequence == 0 { add(server.startedRecord(encoder)) }
+    add(record)
     stream.end(.finished, chunk.writer.bytes)
     chunk.writer.removeAll(keepingAtMost: 256 << 10)
     letGo()
