@@ -67,24 +67,52 @@ extension Execution {
   }
 }
 
+// Behind `/invoke` nothing is sent, so nearly nothing is encoded: what has no numbers cannot fail but by its size, and text
+// that is short enough cannot fail at all.
+extension Execution {
+  /// Bytes of text that fit an event whatever they are: a character takes six at most, and the rest of an event a few hundred.
+  private static let safeTextBytes = Limits.eventBytesMax / 8
+
+  func checkUnsentProgress(_ step: String, _ progress: Double, _ message: String?) throws {
+    guard checksUnsent(.progress) else { return }
+    if progress.isFinite, step.utf8.count + (message?.utf8.count ?? 0) <= Self.safeTextBytes { return }
+    _ = try self.progress(step, progress, message)
+  }
+
+  func checkUnsentToken(_ content: String, _ finishReason: String?) throws {
+    guard checksUnsent(.token) else { return }
+    if content.utf8.count + (finishReason?.utf8.count ?? 0) <= Self.safeTextBytes { return }
+    _ = try token(content, finishReason)
+  }
+
+  func checkUnsentStep(
+    _ nodeName: String, _ durationMS: Double?, _ inputKeys: [String], _ outputKeys: [String]
+  ) throws {
+    guard checksUnsent(.step) else { return }
+    // Pattern A has the name twice, and each key its quotes and comma.
+    var bytes = 2 * nodeName.utf8.count
+    for key in inputKeys { bytes += key.utf8.count + 1 }
+    for key in outputKeys { bytes += key.utf8.count + 1 }
+    if durationMS?.isFinite != false, bytes <= Self.safeTextBytes { return }
+    _ = try step(nodeName, durationMS, inputKeys, outputKeys)
+  }
+
+  func checkUnsentCheckpoint(_ name: String, _ data: JSONObject) throws {
+    if checksUnsent(.checkpoint) { _ = try checkpoint(name, data) }
+  }
+
+  func checkUnsentCustom(_ name: String, _ fields: JSONObject) throws {
+    if checksUnsent(custom: name) { _ = try custom(name, fields) }
+  }
+}
+
 extension EventEncoder {
-  /// The `error` event of a failure. Details that JSON cannot hold are replaced by a sentence that says so.
+  /// The `error` event of a failure.
   public func failureRecord(_ error: AgentError, ended: Bool = true) -> EventRecord {
-    var details: [UInt8]?
-    if let object = error.details {
-      var writer = ByteWriter()
-      do { try writer.append(json: object, name: "details") } catch let problem {
-        writer.removeAll()
-        writer.append("{\"unreadable\":")
-        writer.append(json: problem.description)
-        writer.append(UInt8(ascii: "}"))
-      }
-      details = writer.array()
-    }
-    return record(.error, ending: ended ? .failed(error) : nil) { out in
+    record(.error, ending: ended ? .failed(error) : nil) { out in
       out.append(member: "error", error.message)
       out.append(member: "code", error.code)
-      if let details {
+      if let details = error.detailsJSON {
         out.append(",\"details\":")
         out.append(details)
       }

@@ -17,10 +17,13 @@ public final class Execution: ReadyItem {
     public let filter: EventsFilter
     /// Pattern A and B announce the agent with `started` and end with an event; `/invoke` has no events at all.
     public let hasEvents: Bool
+    /// What a stream would let through, and therefore check.
+    fileprivate let streamFilter: EventsFilter
 
     public init(filter: EventsFilter, hasEvents: Bool) {
       self.filter = hasEvents ? filter : .minimal
       self.hasEvents = hasEvents
+      streamFilter = filter
     }
   }
 
@@ -172,7 +175,7 @@ public final class Execution: ReadyItem {
     if error is CancellationError, !isRunning {
       return EventRecord(silent: .cancelled, .cancelled)
     }
-    let error = AgentError(error)
+    let error = AgentError(error).withDetailsThatCanBeSent()
     return route.hasEvents ? encoder.failureRecord(error) : EventRecord(silent: .error, .failed(error))
   }
 
@@ -185,6 +188,13 @@ public final class Execution: ReadyItem {
     if !isRunning { throw CancellationError() }
     guard EventKind.isCustomName(name) else { throw EmitError.invalidName(name) }
     return route.filter.passes(custom: name)
+  }
+
+  /// True when an emit that sends nothing must be checked all the same: `/invoke` refuses what a stream would.
+  func checksUnsent(_ kind: EventKind) -> Bool { !route.hasEvents && route.streamFilter.passes(kind) }
+
+  func checksUnsent(custom name: String) -> Bool {
+    !route.hasEvents && route.streamFilter.passes(custom: name)
   }
 
   /// Adds an event; false when the ring is full.

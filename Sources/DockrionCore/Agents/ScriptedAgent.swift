@@ -12,6 +12,8 @@ public struct ScriptedAgent: Agent {
       "block_ms": ["type": "number"],
       "fail": ["type": "string"],
       "code": ["type": "string"],
+      "fail_details": ["type": "object"],
+      "text": ["type": "string"],
       "output": ["type": "object"],
     ],
   ])
@@ -30,7 +32,9 @@ public struct ScriptedAgent: Agent {
     }
     if script.hangs { try await hang() }
     if script.block > .zero { block(for: script.block) }
-    if let message = script.failure { throw AgentError(code: script.code, message: message) }
+    if let message = script.failure {
+      throw AgentError(code: script.code, message: message, details: script.failureDetails)
+    }
     return script.output
   }
 
@@ -64,10 +68,11 @@ private struct Script {
   var block = Duration.zero
   var failure: String?
   var code = "AGENT_ERROR"
+  var failureDetails: JSONObject?
   var output: JSONObject
 
   init(_ input: JSONObject) throws {
-    let fields = Fields(object: input, pointer: "")
+    let fields = Fields(object: try Self.unfolded(input), pointer: "")
     acts = try fields.array("emit").enumerated().map { try Act($1, pointer: "/emit/\($0)") }
     tokens = try fields.int("tokens", in: 0...10_000_000) ?? 16
     interval = .microseconds(Int64((try fields.number("interval_ms", in: 0...86_400_000) ?? 0) * 1000))
@@ -77,7 +82,18 @@ private struct Script {
     block = .microseconds(Int64((try fields.number("block_ms", in: 0...3_600_000) ?? 0) * 1000))
     failure = try fields.string("fail")
     code = try fields.string("code") ?? "AGENT_ERROR"
+    failureDetails = try fields.object("fail_details")
     output = try fields.object("output") ?? ["tokens": JSONValue(tokens)]
+  }
+
+  /// The payload with the fields of the object that its `text` holds, which win; chat clients can send text alone.
+  private static func unfolded(_ input: JSONObject) throws -> JSONObject {
+    guard let text = try Fields(object: input, pointer: "").string("text"),
+      let inner = try? JSONObject(parsing: text)
+    else { return input }
+    var whole = input
+    for (name, value) in inner { whole[name] = value }
+    return whole
   }
 
   /// From beat to beat, so that late wake-ups do not add up; who was held up for longer than a beat starts anew.

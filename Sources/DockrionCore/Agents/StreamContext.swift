@@ -27,7 +27,10 @@ public struct StreamContext: Sendable {
   /// Emits `progress`. A value outside 0…1 is clamped.
   @discardableResult
   public func emitProgress(_ step: String, _ progress: Double, message: String? = nil) async throws -> Bool {
-    guard try execution.admits(.progress) else { return false }
+    guard try execution.admits(.progress) else {
+      try execution.checkUnsentProgress(step, progress, message)
+      return false
+    }
     try await push(execution.progress(step, progress, message))
     return true
   }
@@ -35,7 +38,10 @@ public struct StreamContext: Sendable {
   /// Emits `checkpoint`: intermediate state under a name.
   @discardableResult
   public func checkpoint(_ name: String, _ data: JSONObject) async throws -> Bool {
-    guard try execution.admits(.checkpoint) else { return false }
+    guard try execution.admits(.checkpoint) else {
+      try execution.checkUnsentCheckpoint(name, data)
+      return false
+    }
     try await push(execution.checkpoint(name, data))
     return true
   }
@@ -43,7 +49,10 @@ public struct StreamContext: Sendable {
   /// Emits `token`: a piece of generated text.
   @discardableResult
   public func emitToken(_ content: String, finishReason: String? = nil) async throws -> Bool {
-    guard try execution.admits(.token) else { return false }
+    guard try execution.admits(.token) else {
+      try execution.checkUnsentToken(content, finishReason)
+      return false
+    }
     try await push(execution.token(content, finishReason))
     return true
   }
@@ -53,7 +62,10 @@ public struct StreamContext: Sendable {
   public func emitStep(
     _ nodeName: String, durationMS: Double? = nil, inputKeys: [String] = [], outputKeys: [String] = []
   ) async throws -> Bool {
-    guard try execution.admits(.step) else { return false }
+    guard try execution.admits(.step) else {
+      try execution.checkUnsentStep(nodeName, durationMS, inputKeys, outputKeys)
+      return false
+    }
     try await push(execution.step(nodeName, durationMS, inputKeys, outputKeys))
     return true
   }
@@ -61,7 +73,10 @@ public struct StreamContext: Sendable {
   /// Emits a custom event. The name matches `^[a-zA-Z_][a-zA-Z0-9_]*$`; the object's members become fields.
   @discardableResult
   public func emit(_ name: String, _ fields: JSONObject = [:]) async throws -> Bool {
-    guard try execution.admits(custom: name) else { return false }
+    guard try execution.admits(custom: name) else {
+      try execution.checkUnsentCustom(name, fields)
+      return false
+    }
     try await push(execution.custom(name, fields))
     return true
   }
@@ -77,7 +92,10 @@ public struct StreamContext: Sendable {
   /// Emits `progress`, waiting for room.
   @discardableResult
   public func emitProgress(_ step: String, _ progress: Double, message: String? = nil) throws -> Bool {
-    guard try execution.admits(.progress) else { return false }
+    guard try execution.admits(.progress) else {
+      try execution.checkUnsentProgress(step, progress, message)
+      return false
+    }
     try execution.pushWaiting(execution.progress(step, progress, message))
     return true
   }
@@ -85,7 +103,10 @@ public struct StreamContext: Sendable {
   /// Emits `checkpoint`, waiting for room.
   @discardableResult
   public func checkpoint(_ name: String, _ data: JSONObject) throws -> Bool {
-    guard try execution.admits(.checkpoint) else { return false }
+    guard try execution.admits(.checkpoint) else {
+      try execution.checkUnsentCheckpoint(name, data)
+      return false
+    }
     try execution.pushWaiting(execution.checkpoint(name, data))
     return true
   }
@@ -93,7 +114,10 @@ public struct StreamContext: Sendable {
   /// Emits `token`, waiting for room.
   @discardableResult
   public func emitToken(_ content: String, finishReason: String? = nil) throws -> Bool {
-    guard try execution.admits(.token) else { return false }
+    guard try execution.admits(.token) else {
+      try execution.checkUnsentToken(content, finishReason)
+      return false
+    }
     try execution.pushWaiting(execution.token(content, finishReason))
     return true
   }
@@ -103,7 +127,10 @@ public struct StreamContext: Sendable {
   public func emitStep(
     _ nodeName: String, durationMS: Double? = nil, inputKeys: [String] = [], outputKeys: [String] = []
   ) throws -> Bool {
-    guard try execution.admits(.step) else { return false }
+    guard try execution.admits(.step) else {
+      try execution.checkUnsentStep(nodeName, durationMS, inputKeys, outputKeys)
+      return false
+    }
     try execution.pushWaiting(execution.step(nodeName, durationMS, inputKeys, outputKeys))
     return true
   }
@@ -111,7 +138,10 @@ public struct StreamContext: Sendable {
   /// Emits a custom event, waiting for room.
   @discardableResult
   public func emit(_ name: String, _ fields: JSONObject = [:]) throws -> Bool {
-    guard try execution.admits(custom: name) else { return false }
+    guard try execution.admits(custom: name) else {
+      try execution.checkUnsentCustom(name, fields)
+      return false
+    }
     try execution.pushWaiting(execution.custom(name, fields))
     return true
   }

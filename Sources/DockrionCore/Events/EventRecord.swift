@@ -93,6 +93,27 @@ public struct AgentError: Error, Sendable, Hashable, CustomStringConvertible {
 
   public var description: String { "\(code): \(message)" }
 
+  /// The details in JSON; nil where there are none, or none that JSON can hold.
+  package var detailsJSON: [UInt8]? {
+    guard let details else { return nil }
+    var writer = ByteWriter()
+    do { try writer.append(json: details, name: "details") } catch { return nil }
+    return writer.array()
+  }
+
+  /// The error with a sentence in place of details that JSON cannot hold or that are too many bytes for an event.
+  func withDetailsThatCanBeSent() -> AgentError {
+    guard let details else { return self }
+    var writer = ByteWriter()
+    var problem: String?
+    do { try writer.append(json: details, name: "details") } catch { problem = error.description }
+    if writer.count > Limits.eventBytesMax {
+      problem = "the details have \(writer.count) bytes; at most \(Limits.eventBytesMax) can be sent"
+    }
+    guard let problem else { return self }
+    return AgentError(code: code, message: message, details: ["unreadable": .string(problem)])
+  }
+
   /// What any error is to a client: an `AgentError` as it is, another one as `AGENT_ERROR` with its description.
   public init(_ error: any Error) {
     self = (error as? AgentError) ?? AgentError(message: String(describing: error))

@@ -4,6 +4,8 @@ struct ErrorReply: Error {
   let code: String
   let message: String
   var headers: [(String, String)] = []
+  /// What an agent has to say besides, a JSON object.
+  var details: [UInt8]?
   /// Closes the connection afterwards, where the bytes that follow cannot be trusted.
   var closes = false
 

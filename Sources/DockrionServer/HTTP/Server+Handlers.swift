@@ -69,6 +69,10 @@ extension Server {
     body.writer.append(json: error.message)
     body.writer.append(",\"code\":")
     body.writer.append(json: error.code)
+    if let details = error.details {
+      body.writer.append(",\"details\":")
+      body.writer.append(details)
+    }
     body.writer.append("}")
     if error.closes { exchange.closeAfterReply() }
     reply(exchange, error.status, headers: error.headers, body: body.writer.bytes)

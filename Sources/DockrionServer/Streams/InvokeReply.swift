@@ -33,7 +33,9 @@ final class InvokeReply: EventSink, ExchangeOwner, DeadlineTarget {
       server.reply(exchange, 200, body: server.body.writer.bytes)
     case .failed(let error):
       let status = error.code == "VALIDATION_ERROR" ? 422 : 500
-      server.reply(exchange, ErrorReply(status, error.code, error.message))
+      var reply = ErrorReply(status, error.code, error.message)
+      reply.details = error.detailsJSON
+      server.reply(exchange, reply)
     case .cancelled: server.reply(exchange, ErrorReply(500, "AGENT_ERROR", "the agent was cancelled"))
     }
     letGo()

@@ -21,11 +21,13 @@ private final class Loop {
   }
 
   func execution(
-    _ agent: any Agent, input: JSONObject = [:], filter: EventsFilter = .everything, ring: Int = 256
+    _ agent: any Agent, input: JSONObject = [:], filter: EventsFilter = .everything, ring: Int = 256,
+    hasEvents: Bool = true
   ) -> Execution {
     let environment = Execution.Environment(
       Execution.Description(agentName: "test", framework: "swift"),
-      Execution.Route(filter: filter, hasEvents: true), ringCapacity: ring, ready: ready, workers: workers,
+      Execution.Route(filter: filter, hasEvents: hasEvents), ringCapacity: ring, ready: ready,
+      workers: workers,
       counters: counters)
     let execution = Execution(slot: 0, encoder: EventEncoder(identity: .run("r")), environment)
     task = execution.start(agent, input: input)
@@ -107,7 +109,7 @@ private final class Loop {
     #expect(loop.records.map(\.kind) == [.started, .token, .complete])
   }
 
-  @Test func whatCannotBeSentThrowsAndTheAgentMayGoOn() {
+  @Test(arguments: [true, false]) func whatCannotBeSentThrowsAndTheAgentMayGoOn(_ hasEvents: Bool) {
     let loop = Loop()
     let agent = AsyncAgent { _, context in
       for name in ["token", "9lives", "a b", "a\nevent: x", "", "gap", String(repeating: "n", count: 129)] {
@@ -120,12 +122,52 @@ private final class Loop {
       await #expect(throws: EmitError.self) {
         try await context.emitToken(String(repeating: "x", count: Limits.eventBytesMax))
       }
-      try await context.emit("x", ["a\"b\n": 1])
+      // Each of these characters takes six bytes.
+      await #expect(throws: EmitError.self) {
+        try await context.emitToken(String(repeating: "\u{1}", count: Limits.eventBytesMax / 6))
+      }
+      await #expect(throws: EmitError.self) { try await context.emitProgress("p", .nan) }
+      await #expect(throws: EmitError.self) { try await context.emitStep("s", durationMS: .infinity) }
+      let isSent = try await context.emit("x", ["a\"b\n": 1])
+      #expect(isSent == hasEvents)
       return [:]
     }
-    #expect(loop.runToEnd(loop.execution(agent)))
+    #expect(loop.runToEnd(loop.execution(agent, hasEvents: hasEvents)))
+    guard hasEvents else {
+      #expect(loop.records.map(\.kind) == [.complete] && loop.records[0].count == 0)
+      return
+    }
     #expect(loop.records.map(\.kind) == [.started, .custom, .complete])
     #expect(loop.texts[1].contains(#""a\"b\n":1"#))
+  }
+
+  @Test(arguments: [true, false]) func theSynchronousFormsRefuseTheSame(_ hasEvents: Bool) {
+    let loop = Loop()
+    let long = String(repeating: "x", count: Limits.eventBytesMax)
+    let agent = BlockingAgent { _, context in
+      #expect(throws: EmitError.reservedField("run_id", event: "x")) {
+        try context.emit("x", ["run_id": 1])
+      }
+      #expect(throws: EmitError.self) { try context.checkpoint("c", ["n": .double(.nan)]) }
+      #expect(throws: EmitError.self) { try context.emitToken("x", finishReason: long) }
+      #expect(throws: EmitError.self) { try context.emitProgress("p", 1, message: long) }
+      #expect(throws: EmitError.self) { try context.emitStep("s", outputKeys: [long]) }
+      return [:]
+    }
+    #expect(loop.runToEnd(loop.execution(agent, hasEvents: hasEvents)))
+    #expect(loop.records.map(\.kind) == (hasEvents ? [.started, .complete] : [.complete]))
+  }
+
+  @Test func detailsThatJSONCannotHoldAreReplacedByASentence() throws {
+    let loop = Loop()
+    let agent = AsyncAgent { _, _ in throw AgentError(message: "no", details: ["n": .double(.nan)]) }
+    #expect(loop.runToEnd(loop.execution(agent, hasEvents: false)))
+    guard case .failed(let error) = loop.records.last?.ending else {
+      Issue.record("the agent has not failed")
+      return
+    }
+    #expect(error.details?.names.map { $0 } == ["unreadable"])
+    #expect(error.message == "no" && error.detailsJSON != nil)
   }
 
   @Test func aCancelledAgentStopsEmittingWhereverItWaits() {

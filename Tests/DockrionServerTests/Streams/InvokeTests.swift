@@ -48,6 +48,90 @@ import Testing
     }
   }
 
+  @Test func theDetailsOfAnAgentsErrorAreInEveryRoutesError() throws {
+    try withServer(dockfile("scripted")) { server throws in
+      let body = #"{"tokens":0,"fail":"no","code":"PAGES","fail_details":{"page":3,"why":["ä"]}}"#
+      let details: JSON = ["page": 3, "why": ["ä"]]
+      let invoked = try server.post("/invoke", body)
+      #expect(invoked.status == 500)
+      #expect(
+        try invoked.json() == ["success": false, "error": "no", "code": "PAGES", "details": details])
+      let streamed = try server.invokeStream(body).remainingEvents().last?.json()
+      #expect(streamed?["details"] == details)
+      let run = try server.startRun(body)
+      #expect(try server.waitForRun(run, status: "failed")["error"]?["details"] == details)
+
+      let plain = try server.post("/invoke", #"{"fail":"no"}"#).json()
+      #expect(plain.names == ["code", "error", "success"])
+      let wrong = try server.post("/invoke", #"{"fail":"no","fail_details":"page 3"}"#)
+      #expect(wrong.status == 422)
+      #expect(try wrong.errorSentence().contains("/fail_details"))
+    }
+  }
+
+  @Test func detailsThatAreTooManyBytesAreReplacedByASentence() throws {
+    try withServer(dockfile("scripted", "runtime: {max_body_bytes: 4MiB, shutdown_grace_seconds: 0}")) {
+      server throws in
+      let text = String(repeating: "x", count: (1 << 20) + 1)
+      let body = #"{"tokens":0,"fail":"no","fail_details":{"text":"\#(text)"}}"#
+      let sentence = "the details have 1048588 bytes; at most 1048576 can be sent"
+      #expect(try server.post("/invoke", body).json()["details"] == ["unreadable": .text(sentence)])
+      let streamed = try server.invokeStream(body).remainingEvents().last?.json()
+      #expect(streamed?["details"] == ["unreadable": .text(sentence)])
+    }
+  }
+
+  /// What a stream refuses is refused here too, though nothing is sent: an agent behaves the same behind each route.
+  @Test(arguments: [
+    (#"{"type":"custom","name":"c","data":{"sequence":1}}"#, "common field"),
+    (#"{"type":"custom","name":"token"}"#, "cannot be a custom event's name"),
+    (#"{"type":"custom","name":"c","data":{"text":"LONG"}}"#, "at most 1048576 can be sent"),
+    (#"{"type":"token","content":"LONG"}"#, "at most 1048576 can be sent"),
+    (#"{"type":"checkpoint","name":"c","data":{"text":"LONG"}}"#, "at most 1048576 can be sent"),
+    (#"{"type":"step","node_name":"n","input_keys":["LONG"]}"#, "at most 1048576 can be sent"),
+    (#"{"type":"progress","step":"LONG","progress":1}"#, "at most 1048576 can be sent"),
+  ]) func anEventThatAStreamRefusesIsRefusedHere(_ event: String, _ sentence: String) throws {
+    try withServer(dockfile("scripted", "runtime: {max_body_bytes: 4MiB, shutdown_grace_seconds: 0}")) {
+      server throws in
+      let long = String(repeating: "x", count: 1 << 20)
+      let body = #"{"tokens":0,"emit":[\#(event.replacing("LONG", with: long))]}"#
+      let streamed = try #require(try server.invokeStream(body).remainingEvents().last)
+      #expect(streamed.type == "error" && streamed.data.contains(sentence), "\(streamed.data.prefix(300))")
+      let invoked = try server.post("/invoke", body)
+      #expect(invoked.status == 500)
+      #expect(try invoked.errorSentence() == streamed.json()["error"]?.string)
+      let short = body.replacing(long, with: "x").replacing(#""sequence""#, with: #""page""#)
+        .replacing(#""name":"token""#, with: #""name":"c""#)
+      #expect(try server.post("/invoke", short).status == 200, "\(short)")
+    }
+  }
+
+  @Test func anEventThatTheDockfileFiltersIsNotChecked() throws {
+    let quiet = dockfile("scripted", "streaming: {events: {allowed: [token]}}")
+    try withServer(quiet) { server throws in
+      let body = #"{"tokens":0,"emit":[{"type":"custom","name":"c","data":{"sequence":1}}]}"#
+      #expect(try server.invokeStream(body).remainingEvents().map(\.type) == ["started", "complete"])
+      #expect(try server.post("/invoke", body).status == 200)
+    }
+  }
+
+  @Test func aScriptInTheTextCountsAsIfItStoodInThePayload() throws {
+    try withServer(dockfile("scripted")) { server throws in
+      let script = #"{"text":"{\"tokens\":2,\"output\":{\"a\":1}}","tokens":5}"#
+      let events = try server.invokeStream(script).remainingEvents()
+      #expect(events.map(\.type) == ["started", "token", "token", "complete"])
+      #expect(try events.last?.json()["output"] == ["a": 1])
+      for text in ["hello", "[1]", "{", ""] {
+        let output = try server.post("/invoke", #"{"text":"\#(text)","tokens":1}"#).json()["output"]
+        #expect(output == ["tokens": 1], "\(text)")
+      }
+      let wrong = try server.post("/invoke", #"{"text":"{\"tokens\":\"x\"}"}"#)
+      #expect(wrong.status == 422)
+      #expect(try wrong.errorSentence().contains("/tokens"))
+      #expect(try server.post("/invoke", #"{"text":5}"#).status == 422)
+    }
+  }
+
   @Test func anAgentThatTakesTooLongIs504() throws {
     try withServer(dockfile("scripted", "streaming: {events: {max_run_duration: 1}}")) { server throws in
       let start = monotonicNanoseconds()
