@@ -69,6 +69,16 @@ enum DockfileSchema {
       ("unix_socket", text("Listens on this socket, and not on host and port.")),
       ("cors", cors),
       (
+        "allowed_hosts",
+        described(
+          "For which hosts requests are answered: names, *.name, addresses, each with a port or without.",
+          [
+            "anyOf": [
+              ["type": ["string", "null"]], ["type": "array", "items": ["type": "string"]],
+            ]
+          ])
+      ),
+      (
         "trusted_proxies",
         described(
           "Whose X-Forwarded-For is believed: addresses, networks such as 10.0.0.0/8, or unix.",

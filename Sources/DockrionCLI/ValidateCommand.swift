@@ -114,6 +114,11 @@ struct DockfileSummary {
       ),
       ("auth", auth),
       ("cors", dockfile.expose.cors.map { $0.origins.joined(separator: ", ") } ?? "none"),
+      (
+        "hosts",
+        dockfile.expose.allowedHosts.isEmpty
+          ? "any" : dockfile.expose.allowedHosts.words.joined(separator: ", ")
+      ),
     ]
   }
 }

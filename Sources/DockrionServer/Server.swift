@@ -20,6 +20,7 @@ final class Server {
   let router: Router
   let auth: Authenticator
   let cors: CORSPolicy?
+  let site: SitePolicy
   let chunk = Scratch()
   let frame = Scratch()
   let body = Scratch()
@@ -66,6 +67,7 @@ final class Server {
     self.agent = agent
     auth = try Authenticator(dockfile)
     cors = dockfile.expose.cors.map { CORSPolicy($0, dockfile.auth) }
+    site = SitePolicy(dockfile.expose, cors)
     router = Router(dockfile)
     metrics = Metrics(routes: router.metricNames)
     let loop = try EventLoop()

@@ -13,12 +13,20 @@ import Testing
   }
 
   @Test func queriesAreDecoded() {
-    let query = Query("a=1&b=x%20y+z&c&=d&a=2&e=%C3%A9%4")
+    let query = Query("a=1&b=x%20y+z&c&=d&a=2&e=%C3%A9&g=%C3%A9%4")
     #expect(query["a"] == "1")
     #expect(query["b"] == "x y z")
     #expect(query["c"] == "")
-    #expect(query["e"] == "é%4")
+    #expect(query["e"] == "é")
     #expect(query["f"] == nil)
+    #expect(query["g"] == "%C3%A9%4", "what cannot be decoded is left alone, to be shown")
+  }
+
+  @Test func decodingIsExactOrNil() {
+    #expect(Query.decode("a%20b+c", plus: true) == "a b c")
+    #expect(Query.decode("a+b%2B") == "a+b+")
+    #expect(Query.decode("%C3%A4%c3%a4") == "ää")
+    for text in ["%", "%4", "%zz", "%C3", "%ff", "a%"] { #expect(Query.decode(text) == nil, "\(text)") }
   }
 
   @Test func idsAreWhatTheProtocolAllows() {

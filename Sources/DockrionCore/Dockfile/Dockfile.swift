@@ -34,6 +34,8 @@ public struct Dockfile: Sendable {
     public var unixSocket: String?
     /// Which origins a browser may call from; nil answers without CORS headers.
     public var cors: CORS?
+    /// For which hosts requests are answered; for all by default.
+    public var allowedHosts = AllowedHosts()
     /// Whose `X-Forwarded-For` is believed; nobody's by default.
     public var trustedProxies = TrustedProxies()
   }

@@ -3,7 +3,8 @@ import Foundation
 extension DockfileReader {
   func expose() -> Dockfile.Expose {
     let section = top.section(
-      "expose", known: ["rest", "streaming", "host", "port", "unix_socket", "cors", "trusted_proxies"])
+      "expose",
+      known: ["rest", "streaming", "host", "port", "unix_socket", "cors", "allowed_hosts", "trusted_proxies"])
     var expose = Dockfile.Expose()
     expose.rest = section.bool("rest", default: expose.rest)
     expose.streaming = streamingMode(in: section, default: expose.streaming)
@@ -18,6 +19,7 @@ extension DockfileReader {
     expose.port = section.int("port", 1...65_535, default: expose.port)
     expose.unixSocket = unixSocket(in: section)
     expose.cors = cors(in: section)
+    expose.allowedHosts = allowedHosts(in: section)
     expose.trustedProxies = trustedProxies(in: section)
     return expose
   }
@@ -53,6 +55,23 @@ extension DockfileReader {
       section.warn("port", "the port has no effect: unix_socket is given, and the server listens there")
     }
     return path
+  }
+
+  private func allowedHosts(in section: ConfigSection) -> AllowedHosts {
+    var hosts = AllowedHosts()
+    guard let node = section.given("allowed_hosts") else { return hosts }
+    var elements = [node]
+    if case .sequence(let list) = node.content { elements = list }
+    for element in elements where !element.isBroken {
+      guard let text = element.text, hosts.add(text) else {
+        issues.error(
+          "expose.allowed_hosts", at: element.place,
+          "\(element.shown) is no host; use a name or an address, such as agents.example.com, *.example.com or "
+            + "10.0.0.7:8080, without a scheme")
+        continue
+      }
+    }
+    return hosts
   }
 
   private func trustedProxies(in section: ConfigSection) -> TrustedProxies {

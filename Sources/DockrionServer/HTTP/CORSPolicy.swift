@@ -14,10 +14,12 @@ struct CORSPolicy {
     allowedHeaders = headers.joined(separator: ", ")
   }
 
+  func allows(_ origin: String) -> Bool { anyOrigin || origins.contains(origin) }
+
   /// Headers of any reply to that request.
   func headers(_ exchange: Exchange) -> [(String, String)] {
     guard let origin = exchange.header("Origin") else { return anyOrigin ? [] : [("Vary", "Origin")] }
-    guard anyOrigin || origins.contains(origin) else { return [("Vary", "Origin")] }
+    guard allows(origin) else { return [("Vary", "Origin")] }
     var headers = [
       ("Access-Control-Allow-Origin", anyOrigin ? "*" : origin),
       ("Access-Control-Expose-Headers", "Location, Retry-After, X-Request-Id"),
@@ -28,7 +30,7 @@ struct CORSPolicy {
 
   /// What a preflight is told besides.
   func preflight(_ exchange: Exchange, allow: String) -> [(String, String)] {
-    guard let origin = exchange.header("Origin"), anyOrigin || origins.contains(origin),
+    guard let origin = exchange.header("Origin"), allows(origin),
       exchange.header("Access-Control-Request-Method") != nil
     else { return [] }
     return [

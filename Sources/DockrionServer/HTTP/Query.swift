@@ -1,47 +1,77 @@
 import DockrionCore
 
-/// A query string's parameters, decoded. Of several with one name the first counts.
+/// A query string's parameters, decoded. Names that begin with `_` are not ours: pages put them there so that no cache
+/// answers.
 struct Query {
-  private let pairs: [(name: String, value: String)]
+  private struct Pair {
+    var name: String
+    var value: String
+    /// False when name or value is no percent-encoded UTF-8; they are then as they were sent.
+    var isText: Bool
+  }
+
+  private let pairs: [Pair]
 
   init(_ text: String?) {
-    pairs = (text ?? "").split(separator: "&").map { pair in
-      let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      return (Self.decode(parts[0], plus: true), parts.count > 1 ? Self.decode(parts[1], plus: true) : "")
+    pairs = (text ?? "").split(separator: "&").compactMap { text in
+      let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      let name = Self.decode(parts[0], plus: true)
+      let value = parts.count > 1 ? Self.decode(parts[1], plus: true) : ""
+      let pair = Pair(
+        name: name ?? String(parts[0]), value: value ?? String(parts[1]), isText: name != nil && value != nil)
+      return pair.name.hasPrefix("_") ? nil : pair
     }
   }
 
   subscript(name: String) -> String? { pairs.first { $0.name == name }?.value }
 
+  /// Refuses what a route does not know, what stands there twice, and what cannot be decoded.
+  func check(known: [String]) throws(ErrorReply) {
+    for (index, pair) in pairs.enumerated() {
+      let name = pair.name.prefix(60)
+      guard known.contains(pair.name) else {
+        let nearest = nearestKey(to: pair.name, among: known).map { "did you mean \"\($0)\"?" }
+        let all =
+          known.isEmpty ? "this route takes none" : "this route takes \(known.joined(separator: ", "))"
+        throw ErrorReply(
+          400, "VALIDATION_ERROR", "\"\(name)\" is no query parameter here; \(nearest ?? all)")
+      }
+      guard pair.isText else {
+        throw ErrorReply(
+          400, "VALIDATION_ERROR", "\(name): \"\(pair.value.prefix(60))\" is no percent-encoded UTF-8")
+      }
+      guard !pairs[..<index].contains(where: { $0.name == pair.name }) else {
+        throw ErrorReply(400, "VALIDATION_ERROR", "\(name): it stands there twice; once is needed")
+      }
+    }
+  }
+
   /// An integer parameter; nil when absent.
   func int(_ name: String, in range: ClosedRange<Int>, _ what: String) throws(ErrorReply) -> Int? {
     guard let text = self[name] else { return nil }
-    guard let value = Int(text), range.contains(value) else {
+    guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let value = Int(text), range.contains(value)
+    else {
       throw ErrorReply(400, "VALIDATION_ERROR", "\(name): \"\(text.prefix(60))\" is not \(what)")
     }
     return value
   }
 
-  /// Replaces `%XX`, and `+` by a space where that is meant. Bytes that are no UTF-8 become U+FFFD.
-  static func decode(_ text: some StringProtocol, plus: Bool = false) -> String {
+  /// Replaces `%XX`, and `+` by a space where that is meant. Nil for a `%` without two digits, and where no UTF-8
+  /// comes out.
+  static func decode(_ text: some StringProtocol, plus: Bool = false) -> String? {
     var bytes: [UInt8] = []
     var rest = text.utf8.makeIterator()
     while let byte = rest.next() {
       if byte == UInt8(ascii: "+"), plus {
         bytes.append(UInt8(ascii: " "))
       } else if byte == UInt8(ascii: "%") {
-        var ahead = rest
-        if let high = ahead.next().flatMap(hex), let low = ahead.next().flatMap(hex) {
-          bytes.append(high << 4 | low)
-          rest = ahead
-        } else {
-          bytes.append(byte)
-        }
+        guard let high = rest.next().flatMap(hex), let low = rest.next().flatMap(hex) else { return nil }
+        bytes.append(high << 4 | low)
       } else {
         bytes.append(byte)
       }
     }
-    return String(decoding: bytes, as: UTF8.self)
+    return String(validating: bytes, as: UTF8.self)
   }
 
   private static func hex(_ byte: UInt8) -> UInt8? {

@@ -1,7 +1,7 @@
 import DockrionCore
 
 /// What can be asked for.
-enum Endpoint: Equatable {
+enum Endpoint: CaseIterable {
   case invoke, invokeStream, createRun, listRuns, run, cancelRun, runEvents
   case health, ready, metrics, info, schema, openAPI, welcome
 

@@ -14,6 +14,7 @@ extension Server {
 
   private func dispatch(_ exchange: Exchange) throws(ErrorReply) {
     try exchange.checkFraming()
+    try site.checkHost(exchange)
     if exchange.method == .options, exchange.path == "*" {
       return reply(exchange, 204, headers: [("Allow", "GET, HEAD, POST, DELETE, OPTIONS")], contentType: nil)
     }
@@ -31,7 +32,10 @@ extension Server {
       refusal.headers.append(("Allow", route.allow))
       throw refusal
     }
-    if endpoint.needsKey { try auth.check(exchange) }
+    if endpoint.needsKey {
+      try auth.check(exchange)
+      if let query = exchange.query { try Query(query).check(known: Parameter.queryNames(endpoint)) }
+    }
     switch endpoint {
     case .invoke, .invokeStream, .createRun: try begin(exchange, endpoint)
     case .listRuns: try listRuns(exchange)
@@ -126,6 +130,7 @@ extension Server {
 
   /// A request that starts an agent, before its payload is known.
   private func begin(_ exchange: Exchange, _ endpoint: Endpoint) throws(ErrorReply) {
+    try site.checkOrigin(exchange)
     // A request that repeats another starts no agent.
     if endpoint != .createRun || exchange.header("Idempotency-Key") == nil { try checkRoom() }
     if let input = try payload(exchange, endpoint) { try execute(exchange, endpoint, input) }
@@ -153,7 +158,8 @@ extension Server {
   // MARK: Pattern B
 
   private func validID(_ encoded: String?) throws(ErrorReply) -> String {
-    let id = Query.decode(encoded ?? "")
+    let encoded = encoded ?? ""
+    let id = Query.decode(encoded) ?? encoded
     guard id.isClientID else {
       throw ErrorReply(400, "VALIDATION_ERROR", "run_id: \"\(id.prefix(60))\" \(Self.idRule)")
     }
@@ -344,7 +350,8 @@ enum Subscription {
   static func filter(_ text: String) throws(ErrorReply) -> EventsFilter {
     if let preset = EventsFilter(preset: text) { return preset }
     do {
-      return try EventsFilter(words: text.split(separator: ",").map(String.init))
+      let words = text.isEmpty ? [] : text.split(separator: ",", omittingEmptySubsequences: false)
+      return try EventsFilter(words: words.map(String.init))
     } catch {
       throw ErrorReply(400, "VALIDATION_ERROR", "events: \(error)")
     }

@@ -41,9 +41,12 @@ final class Exchange {
 
   var method: HTTPMethod { HTTPMethod(request?.pointee.type ?? EVHTTP_REQ_GET) }
 
+  /// The target, taken apart by libevent.
+  var uri: OpaquePointer? { request?.pointee.uri_elems }
+
   /// The path, percent-encoded as it was sent.
   var path: String {
-    guard let elements = request?.pointee.uri_elems, let path = evhttp_uri_get_path(elements) else {
+    guard let elements = uri, let path = evhttp_uri_get_path(elements) else {
       return ""
     }
     return String(cString: path)
@@ -51,7 +54,7 @@ final class Exchange {
 
   /// The query without its question mark, percent-encoded.
   var query: String? {
-    guard let elements = request?.pointee.uri_elems, let query = evhttp_uri_get_query(elements) else {
+    guard let elements = uri, let query = evhttp_uri_get_query(elements) else {
       return nil
     }
     return String(cString: query)

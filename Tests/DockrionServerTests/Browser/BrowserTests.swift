@@ -142,6 +142,42 @@ import Testing
     }
   }
 
+  /// Such a request needs no preflight: it has neither headers of its own nor a type.
+  @Test func aPageOfAnotherSiteCannotStartAnAgentWithoutAsking() throws {
+    let pages = try PageServer(Self.fetchPage)
+    try withServer(dockfile("scripted")) { server throws in
+      let browser = try Browser()
+      let send = """
+        fetch("http://127.0.0.1:\(server.port)/invoke", {
+          method: "POST", mode: "no-cors", body: new Blob(['{"tokens":1}']),
+        }).then(response => response.type)
+        """
+      func count(_ status: String) throws -> Double {
+        try server.metrics().sum("dockrion_requests_total", ["route": "/invoke", "status": status])
+      }
+      try browser.open("http://localhost:\(pages.port)/")
+      #expect(try browser.evaluate(send).string == "opaque")
+      #expect(try count("403") == 1 && count("200") == 0)
+      // Without an origin that it would name, in a frame that has none.
+      let framed = """
+        new Promise(done => {
+          const frame = document.createElement("iframe")
+          frame.sandbox = "allow-scripts"
+          frame.onload = () => setTimeout(done, 0)
+          frame.srcdoc = `<script>\(send)</script>`
+          document.body.append(frame)
+        })
+        """
+      try browser.evaluate(framed)
+      #expect(try eventually(within: 10) { try count("403") == 2 })
+      #expect(try count("200") == 0)
+      // The server's own page may.
+      try browser.open("http://127.0.0.1:\(server.port)/")
+      #expect(try browser.evaluate(send).string == "basic")
+      #expect(try count("200") == 1)
+    }
+  }
+
   private func expectFavicon(_ browser: Browser, _ server: ServerProcess) throws {
     let hasLink = try browser.evaluate("document.querySelector('link[rel~=icon]') !== null").bool
     let status = try server.get("/favicon.ico").status

@@ -220,6 +220,29 @@ import Testing
     }
   }
 
+  @Test func pagesOfNginxsOwnHostMayStartAgentsAndOthersMayNot() throws {
+    try withServer(dockfile("scripted")) { server throws in
+      try withNginx(before: server) { nginx throws in
+        let body = #"{"tokens":1}"#
+        func status(_ url: String, origin: String) throws -> String {
+          try runProgram(
+            "curl",
+            [
+              "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", nginx.certificate, "--ipv4", "-H",
+              "Content-Type: application/json", "-H", "Origin: \(origin)", "-d", body, url,
+            ]
+          ).output
+        }
+        let plain = "http://127.0.0.1:\(nginx.port)"
+        let encrypted = "https://localhost:\(nginx.tlsPort)"
+        #expect(try status(plain + "/invoke", origin: plain) == "200")
+        #expect(try status(encrypted + "/invoke/stream", origin: encrypted) == "200")
+        #expect(try status(plain + "/invoke", origin: "http://127.0.0.1:1") == "403")
+        #expect(try status(encrypted + "/runs", origin: "https://evil.example") == "403")
+      }
+    }
+  }
+
   @Test func strangersAreLimitedAndKeptFromTheMetrics() throws {
     try withServer(dockfile("scripted")) { server throws in
       try withNginx(before: server) { nginx throws in

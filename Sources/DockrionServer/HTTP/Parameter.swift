@@ -1,0 +1,94 @@
+import DockrionCore
+
+/// What a request may say besides its path and its body: what is checked and what OpenAPI shows are one list.
+struct Parameter {
+  enum Place: String { case query, header, path }
+
+  let name: String
+  let place: Place
+  let description: String
+  /// What its text must look like.
+  let schema: JSONObject
+
+  /// The query parameters of an agent's route. Operators' routes take any: probes add their own.
+  static func queryNames(_ endpoint: Endpoint) -> [String] { queryNames[endpoint] ?? [] }
+
+  private static let queryNames: [Endpoint: [String]] = Dictionary(
+    uniqueKeysWithValues: Endpoint.allCases.map { endpoint in
+      (endpoint, of(endpoint).filter { $0.place == .query }.map(\.name))
+    })
+
+  /// Besides the run's id in the path.
+  static func of(_ endpoint: Endpoint) -> [Parameter] {
+    switch endpoint {
+    case .invokeStream: [requestID]
+    case .createRun: [newRunID, idempotencyKey]
+    case .listRuns: [status, limit, cursor]
+    case .cancelRun: [reason]
+    case .runEvents: [fromSequence, timeout, events, lastEventID]
+    case .invoke, .run, .health, .ready, .metrics, .info, .schema, .openAPI, .welcome: []
+    }
+  }
+
+  /// The shape of ids that clients choose.
+  static let idSchema: JSONObject = ["type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"]
+
+  static let runID = Parameter(name: "run_id", place: .path, description: "The run.", schema: idSchema)
+
+  private static let requestID = Parameter(
+    name: "X-Request-Id", place: .header,
+    description: "The request's id in its events; one that has not this form is replaced by a UUID.",
+    schema: ["type": "string"])
+
+  private static let newRunID = Parameter(
+    name: "run_id", place: .query, description: "The new run's id, chosen by the client.", schema: idSchema)
+
+  private static let idempotencyKey = Parameter(
+    name: "Idempotency-Key", place: .header,
+    description: "Makes a repetition answer with the run that the first request made.",
+    schema: [
+      "type": "string", "minLength": 1, "maxLength": .int(Int64(Limits.idempotencyKeyBytesMax)),
+    ])
+
+  private static let status = Parameter(
+    name: "status", place: .query, description: "Only runs that stand there.",
+    schema: ["type": "string", "enum": .array(RunStatus.allCases.map { .string($0.rawValue) })])
+
+  private static let limit = Parameter(
+    name: "limit", place: .query, description: "Runs on a page, at most.",
+    schema: integer(1...Limits.runsPageMax, default: Limits.runsPageDefault))
+
+  private static let cursor = Parameter(
+    name: "cursor", place: .query, description: "The next_cursor of the page before.",
+    schema: ["type": "string", "pattern": "^[0-9]+(\\.[A-Za-z0-9_-]+)?$"])
+
+  private static let reason = Parameter(
+    name: "reason", place: .query, description: "Stands in the run's cancelled event; 1024 bytes at most.",
+    schema: ["type": "string", "maxLength": .int(Int64(Limits.cancelReasonBytesMax))])
+
+  private static let fromSequence = Parameter(
+    name: "from_sequence", place: .query, description: "The sequence to begin with.",
+    schema: integer(0...Int.max - 1))
+
+  private static let timeout = Parameter(
+    name: "timeout", place: .query, description: "Seconds that the subscription lasts.",
+    schema: integer(1...3600))
+
+  private static let events = Parameter(
+    name: "events", place: .query,
+    description: "A preset, or event types and custom:NAME separated by commas.",
+    schema: ["type": "string"])
+
+  private static let lastEventID = Parameter(
+    name: "Last-Event-ID", place: .header,
+    description: "The last event that the client has; delivery goes on after it.",
+    schema: ["type": "string"])
+
+  private static func integer(_ range: ClosedRange<Int>, default fallback: Int? = nil) -> JSONObject {
+    var schema: JSONObject = [
+      "type": "integer", "minimum": .int(Int64(range.lowerBound)), "maximum": .int(Int64(range.upperBound)),
+    ]
+    if let fallback { schema["default"] = .int(Int64(fallback)) }
+    return schema
+  }
+}
