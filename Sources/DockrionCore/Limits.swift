@@ -10,8 +10,8 @@ public enum Limits {
   public static let idBytesMax = 128
   /// Bytes of an `Idempotency-Key`.
   public static let idempotencyKeyBytesMax = 255
-  /// Bytes of a cancel's reason; a longer one is refused.
-  public static let cancelReasonBytesMax = 1024
+  /// Characters (Unicode scalars) of a cancel's reason; a longer one is refused.
+  public static let cancelReasonCharactersMax = 1024
   /// Bytes of a request's head.
   public static let headerBytesMax = 16 << 10
   /// Bytes of a request's body that are parsed on the loop; a larger one is parsed on a worker.

@@ -10,134 +10,209 @@ struct OpenAPI {
     var paths: JSONObject = [:]
     for route in server.router.routes {
       var item: JSONObject = [:]
-      if route.path.contains("{run_id}") {
-        item["parameters"] = [parameter("run_id", in: "path", ["type": "string"], required: true)]
-      }
+      if route.path.contains("{run_id}") { item["parameters"] = [Self.shown(.runID)] }
       for (method, endpoint) in route.endpoints { item["\(method)"] = .object(operation(endpoint)) }
       paths[route.path] = .object(item)
     }
-    var document: JSONObject = [
-      "openapi": "3.1.0",
-      "info": ["title": .string(server.dockfile.agent.name), "version": .string(Dockrion.version)],
-      "paths": .object(paths),
-      "components": [
-        "schemas": [
-          "Error": [
-            "type": "object", "required": ["success", "error", "code"],
-            "properties": [
-              "success": ["const": false], "error": ["type": "string"], "code": ["type": "string"],
-            ],
-          ]
-        ]
-      ],
+    var components: JSONObject = [
+      "schemas": .object(Schemas.all(output: server.dockfile.outputSchema)),
+      "headers": .object(Self.headers),
     ]
     if case .apiKey(_, let header, let bearer) = server.dockfile.auth {
       var schemes: JSONObject = ["apiKey": ["type": "apiKey", "in": "header", "name": .string(header)]]
       if bearer { schemes["bearer"] = ["type": "http", "scheme": "bearer"] }
-      var components = document["components"]?.object ?? [:]
       components["securitySchemes"] = .object(schemes)
-      document["components"] = .object(components)
     }
-    return document
-  }
-
-  private func parameter(
-    _ name: String, in place: String, _ schema: JSONObject, required: Bool = false
-  ) -> JSONValue {
-    ["name": .string(name), "in": .string(place), "required": .bool(required), "schema": .object(schema)]
+    return [
+      "openapi": "3.1.0",
+      "info": ["title": .string(server.dockfile.agent.name), "version": .string(Dockrion.version)],
+      "paths": .object(paths),
+      "components": .object(components),
+    ]
   }
 
   private func operation(_ endpoint: Endpoint) -> JSONObject {
-    let text = Self.texts(endpoint)
-    var responses: JSONObject = [:]
-    for status in text.statuses {
-      var response: JSONObject = ["description": .string("\(HTTPStatus.phrase(status))")]
-      if status >= 400 {
-        response["content"] = ["application/json": ["schema": ["$ref": "#/components/schemas/Error"]]]
-      } else if status != 204 {
-        response["content"] = .object([text.contentType: ["schema": .object(text.schema)]])
-      }
-      responses["\(status)"] = .object(response)
-    }
-    if endpoint.needsKey, server.auth.isEnabled {
-      responses["401"] = [
-        "description": "Unauthorized",
-        "content": ["application/json": ["schema": ["$ref": "#/components/schemas/Error"]]],
-      ]
-    }
     var operation: JSONObject = [
-      "operationId": .string("\(endpoint)"), "summary": .string(text.summary),
-      "responses": .object(responses),
+      "operationId": .string("\(endpoint)"), "summary": .string(Self.summary(endpoint)),
     ]
-    if !text.parameters.isEmpty {
-      operation["parameters"] = .array(
-        text.parameters.map { parameter($0.name, in: $0.place, ["type": .string($0.type)]) })
+    let parameters = Parameter.of(endpoint)
+    if !parameters.isEmpty {
+      let isRedis = server.dockfile.streaming.redis != nil
+      operation["parameters"] = .array(parameters.map { Self.shown($0, redis: isRedis) })
     }
-    if endpoint == .invoke || endpoint == .invokeStream || endpoint == .createRun {
+    if endpoint.startsAgent {
       let schema = (server.dockfile.inputSchema ?? server.agent.inputSchema)?.document ?? ["type": "object"]
       operation["requestBody"] = ["required": true, "content": ["application/json": ["schema": schema]]]
     }
+    operation["responses"] = .object(responses(endpoint))
     if endpoint.needsKey, case .apiKey(_, _, let bearer) = server.dockfile.auth {
       operation["security"] = bearer ? [["apiKey": []], ["bearer": []]] : [["apiKey": []]]
     }
     return operation
   }
 
-  private struct Text {
-    var summary: String
-    var statuses: [Int]
-    var contentType = "application/json"
-    var schema: JSONObject = ["type": "object"]
-    var parameters: [(name: String, place: String, type: String)] = []
+  private static func shown(_ parameter: Parameter, redis: Bool = false) -> JSONValue {
+    [
+      "name": .string(parameter.name), "in": .string(parameter.place.rawValue),
+      "description": .string(parameter.description), "required": .bool(parameter.place == .path),
+      "schema": .object(redis ? parameter.redisSchema ?? parameter.schema : parameter.schema),
+    ]
   }
 
-  private static let payloadErrors = [400, 413, 415, 422, 429, 503]
+  // MARK: Responses
 
-  private static func texts(_ endpoint: Endpoint) -> Text {
-    let stream = "text/event-stream"
-    let string: JSONObject = ["type": "string"]
+  private func responses(_ endpoint: Endpoint) -> JSONObject {
+    var responses = Self.success(endpoint)
+    for status in failures(endpoint).sorted() {
+      var response: JSONObject = [
+        "description": .string(Self.reason(status, endpoint)),
+        "content": ["application/json": ["schema": Schemas.reference("Error")]],
+      ]
+      switch status {
+      case 401: response["headers"] = ["WWW-Authenticate": ["$ref": "#/components/headers/WWW-Authenticate"]]
+      case 429, 503: response["headers"] = ["Retry-After": ["$ref": "#/components/headers/Retry-After"]]
+      default: break
+      }
+      responses["\(status)"] = .object(response)
+    }
+    return responses
+  }
+
+  private static func success(_ endpoint: Endpoint) -> JSONObject {
+    func json(_ description: String, _ schema: String) -> JSONValue {
+      [
+        "description": .string(description),
+        "content": ["application/json": ["schema": Schemas.reference(schema)]],
+      ]
+    }
+    func text(_ description: String, _ type: String) -> JSONObject {
+      [
+        "200": [
+          "description": .string(description), "content": .object([type: ["schema": ["type": "string"]]]),
+        ]
+      ]
+    }
     switch endpoint {
-    case .invoke:
-      return Text(
-        summary: "Runs the agent and answers with its output", statuses: [200] + payloadErrors + [500, 504])
-    case .invokeStream:
-      return Text(
-        summary: "Runs the agent and streams its events", statuses: [200] + payloadErrors,
-        contentType: stream,
-        schema: string, parameters: [("X-Request-Id", "header", "string")])
+    case .invoke: return ["200": json("The agent's output.", "Output")]
+    case .invokeStream: return ["200": stream("The agent's events.", headers: ["X-Request-Id"])]
     case .createRun:
-      return Text(
-        summary: "Starts a run", statuses: [202, 409] + payloadErrors,
-        parameters: [("run_id", "query", "string"), ("Idempotency-Key", "header", "string")])
-    case .listRuns:
-      return Text(
-        summary: "Lists runs, newest first", statuses: [200, 400],
-        parameters: [
-          ("status", "query", "string"), ("limit", "query", "integer"), ("cursor", "query", "string"),
-        ])
-    case .run: return Text(summary: "Shows a run", statuses: [200, 400, 404])
-    case .cancelRun:
-      return Text(
-        summary: "Cancels a run", statuses: [200, 400, 404, 409], parameters: [("reason", "query", "string")])
+      var accepted =
+        json("The run, or the one that the first request with this key made.", "AcceptedRun").object ?? [:]
+      accepted["headers"] = ["Location": ["$ref": "#/components/headers/Location"]]
+      return ["202": .object(accepted)]
+    case .listRuns: return ["200": json("A page of runs.", "RunPage")]
+    case .run: return ["200": json("The run.", "Run")]
+    case .cancelRun: return ["200": json("The run is cancelled.", "CancelledRun")]
     case .runEvents:
-      return Text(
-        summary: "Streams a run's events, stored and live", statuses: [200, 204, 400, 404, 429],
-        contentType: stream,
-        schema: string,
-        parameters: [
-          ("from_sequence", "query", "integer"), ("timeout", "query", "integer"),
-          ("events", "query", "string"),
-          ("Last-Event-ID", "header", "string"),
-        ])
-    case .health: return Text(summary: "Says that the process lives", statuses: [200])
-    case .ready: return Text(summary: "Says whether runs are taken", statuses: [200, 503])
-    case .metrics:
-      return Text(summary: "Prometheus metrics", statuses: [200], contentType: "text/plain", schema: string)
-    case .info: return Text(summary: "Describes the agent", statuses: [200])
-    case .schema: return Text(summary: "The agent's input and output schemas", statuses: [200])
-    case .openAPI: return Text(summary: "This document", statuses: [200])
-    case .welcome:
-      return Text(summary: "A page for people", statuses: [200], contentType: "text/html", schema: string)
+      return [
+        "200": stream("The run's events, each with its `id`.", headers: []),
+        "204": ["description": "The run has ended, and nothing is left to deliver."],
+      ]
+    case .health: return ["200": json("The process lives.", "Health")]
+    case .ready: return ["200": json("Runs are taken.", "Ready")]
+    case .metrics: return text("Prometheus text format 0.0.4.", "text/plain")
+    case .info: return ["200": json("The agent.", "Info")]
+    case .schema: return ["200": json("What goes in and out.", "AgentSchema")]
+    case .openAPI:
+      return [
+        "200": [
+          "description": "OpenAPI 3.1.", "content": ["application/json": ["schema": ["type": "object"]]],
+        ]
+      ]
+    case .welcome: return text("A page.", "text/html")
+    }
+  }
+
+  /// OpenAPI 3.1 has no word for what a stream consists of; the schema is that of each event, as 3.2 has it.
+  private static func stream(_ description: String, headers names: [String]) -> JSONValue {
+    let headers = (names + ["Cache-Control", "X-Accel-Buffering"]).map { name in
+      (name, JSONValue.object(["$ref": .string("#/components/headers/\(name)")]))
+    }
+    return [
+      "description": .string(description), "headers": .object(JSONObject(headers)),
+      "content": [
+        "text/event-stream": ["schema": Schemas.reference("ServerSentEvent")]
+      ],
+    ]
+  }
+
+  private func failures(_ endpoint: Endpoint) -> Set<Int> {
+    var statuses: Set = [400]
+    if endpoint.startsAgent { statuses.formUnion([403, 413, 415, 422, 429, 501, 503]) }
+    if endpoint.needsKey, server.auth.isEnabled { statuses.insert(401) }
+    if !server.dockfile.expose.allowedHosts.isEmpty, endpoint != .health, endpoint != .ready {
+      statuses.insert(421)
+    }
+    switch endpoint {
+    case .invoke: statuses.formUnion([500, 504])
+    case .createRun: statuses.insert(409)
+    case .listRuns: statuses.insert(503)
+    case .run: statuses.formUnion([404, 503])
+    case .cancelRun: statuses.formUnion([404, 409, 503])
+    case .runEvents: statuses.formUnion([404, 429, 503])
+    case .ready: statuses.insert(503)
+    case .invokeStream, .health, .metrics, .info, .schema, .openAPI, .welcome: break
+    }
+    return statuses
+  }
+
+  private static func reason(_ status: Int, _ endpoint: Endpoint) -> String {
+    switch status {
+    case 400:
+      "VALIDATION_ERROR: the request cannot be read, or a value is out of its range; the sentence names it."
+    case 401: "AUTH_ERROR: no valid key."
+    case 403: "ORIGIN_NOT_ALLOWED: a page of another site has sent it."
+    case 404: "NOT_FOUND: there is no such run."
+    case 409 where endpoint == .cancelRun: "RUN_FINISHED: the run has ended already."
+    case 409: "RUN_EXISTS: the id is taken. IDEMPOTENCY_KEY_REUSED: the key belongs to another body."
+    case 413: "PAYLOAD_TOO_LARGE: the body has too many bytes."
+    case 415: "UNSUPPORTED_MEDIA_TYPE: the body is not application/json."
+    case 421: "WRONG_HOST: expose.allowed_hosts does not name this host."
+    case 422: "VALIDATION_ERROR: the payload does not fit the agent's input schema."
+    case 429 where endpoint == .runEvents: "TOO_MANY_SUBSCRIBERS: the run has as many subscribers as may be."
+    case 429: "TOO_MANY_RUNS: as many agents run as may."
+    case 500: "AGENT_ERROR, or the agent's own code: the agent failed."
+    case 501: "NOT_IMPLEMENTED: an unknown transfer coding."
+    case 503:
+      "SHUTTING_DOWN: the server is stopping. BACKEND_UNAVAILABLE, NOT_READY: Redis cannot be asked now."
+    case 504: "RUN_TIMEOUT: the agent took longer than max_run_duration."
+    default: "\(HTTPStatus.phrase(status))"
+    }
+  }
+
+  private static let headers: JSONObject = [
+    "Retry-After": [
+      "description": "Seconds after which to try again.", "required": true,
+      "schema": ["type": "integer", "minimum": 0],
+    ],
+    "WWW-Authenticate": ["required": true, "schema": ["type": "string"]],
+    "Location": [
+      "description": "The run.", "required": true, "schema": ["type": "string", "pattern": "^/runs/"],
+    ],
+    "X-Request-Id": [
+      "description": "The request_id of the events.", "required": true,
+      "schema": .object(Parameter.idSchema),
+    ],
+    "Cache-Control": ["required": true, "schema": ["const": "no-cache, no-transform"]],
+    "X-Accel-Buffering": ["required": true, "schema": ["const": "no"]],
+  ]
+
+  private static func summary(_ endpoint: Endpoint) -> String {
+    switch endpoint {
+    case .invoke: "Runs the agent and answers with its output"
+    case .invokeStream: "Runs the agent and streams its events"
+    case .createRun: "Starts a run"
+    case .listRuns: "Lists runs, newest first"
+    case .run: "Shows a run"
+    case .cancelRun: "Cancels a run"
+    case .runEvents: "Streams a run's events, stored and live"
+    case .health: "Says that the process lives"
+    case .ready: "Says whether runs are taken"
+    case .metrics: "Prometheus metrics"
+    case .info: "Describes the agent"
+    case .schema: "The agent's input and output schemas"
+    case .openAPI: "This document"
+    case .welcome: "A page for people"
     }
   }
 }

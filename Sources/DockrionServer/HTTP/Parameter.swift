@@ -9,6 +9,8 @@ struct Parameter {
   let description: String
   /// What its text must look like.
   let schema: JSONObject
+  /// The same where runs are kept in Redis, if it differs.
+  var redisSchema: JSONObject?
 
   /// The query parameters of an agent's route. Operators' routes take any: probes add their own.
   static func queryNames(_ endpoint: Endpoint) -> [String] { queryNames[endpoint] ?? [] }
@@ -47,7 +49,8 @@ struct Parameter {
     name: "Idempotency-Key", place: .header,
     description: "Makes a repetition answer with the run that the first request made.",
     schema: [
-      "type": "string", "minLength": 1, "maxLength": .int(Int64(Limits.idempotencyKeyBytesMax)),
+      "type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$",
+      "maxLength": .int(Int64(Limits.idempotencyKeyBytesMax)),
     ])
 
   private static let status = Parameter(
@@ -60,11 +63,12 @@ struct Parameter {
 
   private static let cursor = Parameter(
     name: "cursor", place: .query, description: "The next_cursor of the page before.",
-    schema: ["type": "string", "pattern": "^[0-9]+(\\.[A-Za-z0-9_-]+)?$"])
+    schema: ["type": "string", "pattern": "^[0-9]{1,18}$"],
+    redisSchema: ["type": "string", "pattern": "^[0-9]{1,18}\\.[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"])
 
   private static let reason = Parameter(
-    name: "reason", place: .query, description: "Stands in the run's cancelled event; 1024 bytes at most.",
-    schema: ["type": "string", "maxLength": .int(Int64(Limits.cancelReasonBytesMax))])
+    name: "reason", place: .query, description: "Stands in the run's cancelled event.",
+    schema: ["type": "string", "maxLength": .int(Int64(Limits.cancelReasonCharactersMax))])
 
   private static let fromSequence = Parameter(
     name: "from_sequence", place: .query, description: "The sequence to begin with.",
@@ -76,8 +80,13 @@ struct Parameter {
 
   private static let events = Parameter(
     name: "events", place: .query,
-    description: "A preset, or event types and custom:NAME separated by commas.",
-    schema: ["type": "string"])
+    description:
+      "A preset, or event types and custom:NAME separated by commas; the mandatory ones always come.",
+    schema: ["type": "string", "pattern": .string("^((\(presets))|(\(words))(,(\(words)))*)?$")])
+
+  private static let presets = EventsFilter.presetNames.joined(separator: "|")
+  private static let words =
+    (EventKind.allCases.map(\.name) + ["custom:[A-Za-z_][A-Za-z0-9_]{0,127}"]).joined(separator: "|")
 
   private static let lastEventID = Parameter(
     name: "Last-Event-ID", place: .header,

@@ -14,6 +14,11 @@ enum Endpoint: CaseIterable {
   }
 }
 
+extension Endpoint {
+  /// These take a payload and start an agent.
+  var startsAgent: Bool { self == .invoke || self == .invokeStream || self == .createRun }
+}
+
 /// One path and what its methods do.
 struct Route {
   /// The path; `{run_id}` stands for one segment.

@@ -285,10 +285,11 @@ extension Server {
 
   private func cancelRun(_ exchange: Exchange, _ id: String) throws(ErrorReply) {
     let reason = Query(exchange.query)["reason"]
-    if let reason, reason.utf8.count > Limits.cancelReasonBytesMax {
+    if let reason, reason.unicodeScalars.count > Limits.cancelReasonCharactersMax {
       throw ErrorReply(
         400, "VALIDATION_ERROR",
-        "reason: \(reason.utf8.count) bytes; at most \(Limits.cancelReasonBytesMax) are allowed")
+        "reason: \(reason.unicodeScalars.count) characters; at most \(Limits.cancelReasonCharactersMax) are allowed"
+      )
     }
     backend.cancel(
       id, reason: reason,

@@ -1,0 +1,65 @@
+import Testing
+
+/// The OpenAPI document, held against what the server does.
+@Suite(.sharesMachine) struct OpenAPITests {
+  /// Requests that the document allows and requests that it forbids, made up from it; in every answer the status, the
+  /// headers, the type and the body are as it says. A longer run: `--max-examples 2000` and another seed.
+  @Test(arguments: [
+    "", "expose: {allowed_hosts: [127.0.0.1], cors: true}",
+    "auth: {mode: api_key, api_keys: {env_var: TEST_KEY}}",
+  ]) func schemathesisFindsNoFailure(_ sections: String) throws {
+    try withServer(dockfile("echo", sections), environment: ["TEST_KEY": "secret"]) { server throws in
+      let directory = try makeDirectory()
+      defer { _ = try? runProgram("rm", ["-r", directory]) }
+      let result = try runProgram(
+        pythonTool("schemathesis"),
+        [
+          "run", "http://127.0.0.1:\(server.port)/openapi.json", "--checks", "all", "--max-examples", "20",
+          "--seed",
+          "1", "--generation-database", "none", "--request-timeout", "10", "--header", "X-API-Key:secret",
+          "--report", "junit", "--report-dir", directory,
+        ])
+      #expect(result.code == 0, "\(result.output)")
+      #expect(result.output.contains("No issues found"), "\(result.output)")
+    }
+  }
+
+  @Test(arguments: Backend.allCases) func everyEventHasTheSchemaOfItsType(_ backend: Backend) throws {
+    let streaming = "events: {heartbeat_interval: 1, max_run_duration: 2}"
+    try withServer(on: backend, "scripted", streaming: streaming, maxEventsPerRun: 20) { server throws in
+      let result = try runPython("check_events.py", "http://127.0.0.1:\(server.port)")
+      try #require(result.code == 0, "\(result.output)")
+      let seen = try JSON(result.output)
+      let both: [JSON] = [
+        "checkpoint", "complete", "error", "heartbeat", "mine", "progress", "started", "step", "token",
+      ]
+      #expect(seen["a"] == .array(both))
+      let ofRuns = both + ["cancelled", "gap", "timeout"]
+      #expect(Set((seen["b"]?.array ?? []).compactMap(\.string)) == Set(ofRuns.compactMap(\.string)))
+    }
+  }
+
+  @Test func rangesPatternsAndStatusesAreTold() throws {
+    try withServer(dockfile("echo")) { server throws in
+      let document = try server.get("/openapi.json").json()
+      let paths = document["paths"]
+      let list = paths?["/runs"]?["get"]
+      #expect(try schema("limit", list) == ["type": "integer", "minimum": 1, "maximum": 500, "default": 50])
+      #expect(
+        try schema("status", list)?["enum"] == ["accepted", "running", "completed", "failed", "cancelled"])
+      let events = paths?["/runs/{run_id}/events"]?["get"]
+      #expect(try schema("timeout", events) == ["type": "integer", "minimum": 1, "maximum": 3600])
+      #expect(try schema("from_sequence", events)?["minimum"] == 0)
+      #expect(events?["responses"]?.names == ["200", "204", "400", "404", "429", "503"])
+      let starts = ["200", "400", "403", "413", "415", "422", "429", "501", "503"]
+      #expect(paths?["/invoke/stream"]?["post"]?["responses"]?.names == starts)
+      #expect(paths?["/invoke"]?["post"]?["responses"]?.names == (starts + ["500", "504"]).sorted())
+      let run = paths?["/runs/{run_id}"]?["parameters"]?.array?.first
+      #expect(run?["schema"]?["pattern"] == "^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")
+    }
+  }
+
+  private func schema(_ name: String, _ operation: JSON?) throws -> JSON? {
+    operation?["parameters"]?.array?.first { $0["name"]?.string == name }?["schema"]
+  }
+}
