@@ -99,6 +99,7 @@ struct OpenAPI {
       var accepted =
         json("The run, or the one that the first request with this key made.", "AcceptedRun").object ?? [:]
       accepted["headers"] = ["Location": ["$ref": "#/components/headers/Location"]]
+      accepted["links"] = .object(links([.run, .runEvents, .cancelRun]))
       return ["202": .object(accepted)]
     case .listRuns: return ["200": json("A page of runs.", "RunPage")]
     case .run: return ["200": json("The run.", "Run")]
@@ -121,6 +122,15 @@ struct OpenAPI {
       ]
     case .welcome: return text("A page.", "text/html")
     }
+  }
+
+  /// What can be asked of the run that a reply names.
+  private static func links(_ endpoints: [Endpoint]) -> JSONObject {
+    JSONObject(
+      endpoints.map { endpoint in
+        let run: JSONValue = ["run_id": "$response.body#/run_id"]
+        return ("\(endpoint)", ["operationId": .string("\(endpoint)"), "parameters": run])
+      })
   }
 
   /// OpenAPI 3.1 has no word for what a stream consists of; the schema is that of each event, as 3.2 has it.

@@ -20,7 +20,7 @@ import Testing
           "--report", "junit", "--report-dir", directory,
         ])
       #expect(result.code == 0, "\(result.output)")
-      #expect(result.output.contains("No issues found"), "\(result.output)")
+      #expect(result.output.contains("Tested: 13"), "\(result.output)")
     }
   }
 
