@@ -14,6 +14,7 @@ let package = Package(
   products: [
     .library(name: "DockrionCore", targets: ["DockrionCore"]),
     .library(name: "DockrionServer", targets: ["DockrionServer"]),
+    .library(name: "DockrionProgram", targets: ["DockrionProgram"]),
     .executable(name: "dockrion", targets: ["DockrionCLI"]),
   ],
   dependencies: [
@@ -45,10 +46,20 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),
+    // The commands that every program with agents has: without clients, and so without libcurl.
+    .target(
+      name: "DockrionProgram",
+      dependencies: [
+        "DockrionCore", "DockrionServer",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Yams", package: "Yams"),
+      ],
+      swiftSettings: strict),
     .executableTarget(
       name: "DockrionCLI",
       dependencies: [
-        "CCurl", "DockrionCore", "DockrionServer",
+        "CCurl", "DockrionCore", "DockrionProgram", "DockrionServer",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),
@@ -64,7 +75,7 @@ let package = Package(
       dependencies: ["DockrionServer", "DockrionCLI", "SupportBotExample"],
       swiftSettings: strict),
     .testTarget(
-      name: "DockrionCLITests", dependencies: ["DockrionCLI", "DockrionCore"],
+      name: "DockrionCLITests", dependencies: ["DockrionCLI", "DockrionCore", "DockrionProgram"],
       resources: [.copy("Golden")], swiftSettings: strict),
   ]
 )

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DockrionCore
+import DockrionProgram
 
 struct AddCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -13,10 +13,6 @@ enum AuthWord: String, CaseIterable, ExpressibleByArgument {
   case apiKey = "api_key"
 }
 
-enum EventFormat: String, CaseIterable, ExpressibleByArgument { case text, jsonl, sse }
-
-enum ReportFormat: String, CaseIterable, ExpressibleByArgument { case text, json }
-
 enum OptionCheck {
   /// The events that an option's text names; nil for nil.
   static func events(_ text: String?, option: String) throws -> EventWords? {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DockrionCore
+import DockrionProgram
 import Foundation
 
 struct TailCommand: ParsableCommand {

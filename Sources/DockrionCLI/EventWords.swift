@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionProgram
 
 /// The value of `--streaming-events` and `--events`: a preset, or a list with commas.
 ///

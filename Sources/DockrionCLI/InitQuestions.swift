@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionProgram
 import Foundation
 
 /// The dialogue of `dockrion init` on a terminal. Enter takes the default; a wrong answer is explained and asked

@@ -1,3 +1,4 @@
+import DockrionProgram
 import Foundation
 
 /// A file that a command writes, whole or not at all.
@@ -12,7 +13,7 @@ struct NewFile {
       throw CommandError("\(path) exists already and was left as it is; --force replaces it")
     }
     let code = errno
-    if code != ENOENT { throw CommandError.system("\(path): the file cannot be written", code) }
+    if code != ENOENT { throw CommandError.system(code, "\(path): the file cannot be written") }
   }
 
   /// Writes the file and the directories above it.
@@ -34,7 +35,7 @@ struct NewFile {
     let descriptor = open(path, O_WRONLY | O_CREAT | (force ? O_TRUNC : O_EXCL) | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else {
       if errno == EEXIST { return try Self.checkAbsent(path) }
-      throw CommandError.system("\(path): the file cannot be written")
+      throw CommandError.system(errno, "\(path): the file cannot be written")
     }
     defer { close(descriptor) }
     do { try writeAll(Array(text.utf8), to: descriptor, path) } catch {
@@ -50,10 +51,12 @@ func writeAll(_ bytes: [UInt8], to descriptor: Int32, _ path: String) throws(Com
   while written < bytes.count {
     let count = bytes[written...].withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
     if count < 0, errno == EINTR { continue }
-    guard count > 0 else { throw CommandError.system("\(path): the file cannot be written") }
+    guard count > 0 else { throw CommandError.system(errno, "\(path): the file cannot be written") }
     written += count
   }
-  guard fsync(descriptor) == 0 else { throw CommandError.system("\(path): the file cannot be written") }
+  guard fsync(descriptor) == 0 else {
+    throw CommandError.system(errno, "\(path): the file cannot be written")
+  }
 }
 
 /// A file whose content is exchanged in one step: a reader sees the old or the new one, never a part.
@@ -68,16 +71,20 @@ struct ReplacedFile {
   init(path: String) throws(CommandError) {
     self.path = path
     guard let resolved = realpath(path, nil) else {
-      throw CommandError.system("\(path): the file cannot be found")
+      throw CommandError.system(errno, "\(path): the file cannot be found")
     }
     defer { free(resolved) }
     target = String(cString: resolved)
     var info = stat()
-    guard stat(target, &info) == 0 else { throw CommandError.system("\(path): the file cannot be read") }
+    guard stat(target, &info) == 0 else {
+      throw CommandError.system(errno, "\(path): the file cannot be read")
+    }
     guard info.st_mode & S_IFMT == S_IFREG else {
       throw CommandError("\(path): this is no regular file, so it cannot be replaced")
     }
-    guard access(target, W_OK) == 0 else { throw CommandError.system("\(path): the file cannot be written") }
+    guard access(target, W_OK) == 0 else {
+      throw CommandError.system(errno, "\(path): the file cannot be written")
+    }
     self.info = info
   }
 
@@ -87,7 +94,7 @@ struct ReplacedFile {
     var template = Array("\(directory)/.dockrion-XXXXXX".utf8CString)
     let descriptor = mkstemp(&template)
     guard descriptor >= 0 else {
-      throw CommandError.system("\(path): no file can be written in its directory, \(directory)")
+      throw CommandError.system(errno, "\(path): no file can be written in its directory, \(directory)")
     }
     let temporary = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
     var isDone = false
@@ -98,10 +105,10 @@ struct ReplacedFile {
     if info.st_uid != geteuid() || info.st_gid != getegid(),
       fchown(descriptor, info.st_uid, info.st_gid) != 0
     {
-      throw CommandError.system("\(path): its owner cannot be kept, so it was not replaced")
+      throw CommandError.system(errno, "\(path): its owner cannot be kept, so it was not replaced")
     }
     guard fchmod(descriptor, info.st_mode & 0o7777) == 0 else {
-      throw CommandError.system("\(path): its mode cannot be kept, so it was not replaced")
+      throw CommandError.system(errno, "\(path): its mode cannot be kept, so it was not replaced")
     }
     try writeAll(bytes, to: descriptor, path)
     if let expected {
@@ -110,7 +117,7 @@ struct ReplacedFile {
       }
     }
     guard rename(temporary, target) == 0 else {
-      throw CommandError.system("\(path): the file cannot be replaced")
+      throw CommandError.system(errno, "\(path): the file cannot be replaced")
     }
     isDone = true
     let parent = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)

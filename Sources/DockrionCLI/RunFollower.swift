@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionProgram
 import Foundation
 
 /// Follows a run's events on a server until the run is over, across as many connections as that takes.

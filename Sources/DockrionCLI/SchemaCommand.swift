@@ -1,4 +1,5 @@
 import ArgumentParser
+import DockrionProgram
 
 struct SchemaCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

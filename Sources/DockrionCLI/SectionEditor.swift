@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionProgram
 import Yams
 
 /// Adds or replaces one section at the top of a Dockfile and leaves every other byte as it is.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DockrionCore
+import DockrionProgram
 import Foundation
 
 /// How the client commands reach a server.

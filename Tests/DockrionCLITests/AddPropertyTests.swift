@@ -3,6 +3,7 @@ import Foundation
 import Testing
 
 @testable import DockrionCLI
+@testable import DockrionProgram
 
 /// `add streaming` on generated Dockfiles: it changes its section and nothing else, or refuses with a reason.
 struct AddPropertyTests {

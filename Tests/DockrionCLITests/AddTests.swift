@@ -3,6 +3,7 @@ import Foundation
 import Testing
 
 @testable import DockrionCLI
+@testable import DockrionProgram
 
 /// `dockrion add` as the built program.
 struct AddTests {

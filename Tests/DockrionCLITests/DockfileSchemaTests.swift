@@ -3,6 +3,7 @@ import Testing
 
 @testable import DockrionCLI
 @testable import DockrionCore
+@testable import DockrionProgram
 
 /// Holds the JSON Schema against the reader: the same keys, the same ranges, the same verdicts.
 struct DockfileSchemaTests {

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import DockrionCLI
+@testable import DockrionProgram
 
 struct DoctorTests {
   /// The verdict and the text of each line that begins a check.

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import DockrionCLI
+@testable import DockrionProgram
 
 struct ServerSentEventsTests {
   private func events(_ text: String, chunk: Int = .max) -> [ServerSentEvent] {

@@ -5,6 +5,8 @@ import Yams
 /// Whether the Redis that a Dockfile asks for answers a PING.
 enum RedisCheck {
   static let timeoutSeconds = 3
+  /// What messages show as a right one.
+  private static let exampleURL = "${REDIS_URL:-redis://127.0.0.1:6379}"
 
   /// Nil where the Dockfile does not ask for Redis, or cannot be read at all.
   ///
@@ -21,7 +23,7 @@ enum RedisCheck {
     guard let url = value(streaming["redis"]?["url"]) else {
       return .fail(
         "Redis", "streaming.redis.url is missing, or a variable in it is not set",
-        "write url: \(StreamingSection.redisURL)")
+        "write url: \(Self.exampleURL)")
     }
     return check(url)
   }
@@ -30,7 +32,7 @@ enum RedisCheck {
   static func check(_ text: String) -> Finding {
     let url: RedisURL
     do { url = try RedisURL(text) } catch {
-      return .fail("Redis", "streaming.redis.url: \(error)", "write url: \(StreamingSection.redisURL)")
+      return .fail("Redis", "streaming.redis.url: \(error)", "write url: \(Self.exampleURL)")
     }
     do {
       let reply =

@@ -2,8 +2,8 @@ import ArgumentParser
 import DockrionCore
 import Foundation
 
-struct DoctorCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
+package struct DoctorCommand: ParsableCommand {
+  package static let configuration = CommandConfiguration(
     commandName: "doctor",
     abstract: "Checks whether a Dockfile can be served on this machine.",
     discussion: """
@@ -17,7 +17,9 @@ struct DoctorCommand: ParsableCommand {
   @Argument(help: "The Dockfile. (default: Dockfile.yaml)", completion: .file(extensions: ["yaml", "yml"]))
   var dockfile: String?
 
-  func run() throws {
+  package init() {}
+
+  package func run() throws {
     let findings = Doctor(path: dockfile ?? "Dockfile.yaml", isGiven: dockfile != nil).findings()
     for finding in findings { print(finding) }
     let failures = findings.count { $0.verdict == .fail }

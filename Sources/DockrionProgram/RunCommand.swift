@@ -3,8 +3,8 @@ import DockrionCore
 import DockrionServer
 import Logging
 
-struct RunCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
+package struct RunCommand: ParsableCommand {
+  package static let configuration = CommandConfiguration(
     commandName: "run",
     abstract: "Serves the agent that a Dockfile describes.",
     discussion: """
@@ -32,7 +32,7 @@ struct RunCommand: ParsableCommand {
   @Option(help: "text or json.")
   var logFormat = LineLogHandler.Format.text
 
-  func validate() throws {
+  package func validate() throws {
     if let port, !(0...65_535).contains(port) {
       throw ValidationError("--port: \(port) is out of range (1…65535, or 0 for a free one)")
     }
@@ -42,7 +42,9 @@ struct RunCommand: ParsableCommand {
     }
   }
 
-  func run() throws {
+  package init() {}
+
+  package func run() throws {
     let (level, format) = (logLevel.level, logFormat)
     LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level, format: format) }
     do {

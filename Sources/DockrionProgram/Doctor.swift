@@ -90,8 +90,9 @@ struct Doctor {
     let parent = (path as NSString).deletingLastPathComponent
     let directory = parent.isEmpty ? "." : parent
     guard access(directory, W_OK | X_OK) == 0 else {
+      let code = errno
       return .fail(
-        "address", "no socket can be made in \(directory): \(String(cString: strerror(errno)))",
+        "address", "no socket can be made in \(directory): \(String(cString: strerror(code)))",
         "make the directory, or choose another in expose.unix_socket")
     }
     return .pass("address", "a socket can be made at \(path)")
@@ -100,8 +101,9 @@ struct Doctor {
   private func descriptors(_ runtime: Dockfile.Runtime) -> Finding {
     var limit = rlimit()
     guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+      let code = errno
       return .fail(
-        "descriptors", "the limit cannot be read: \(String(cString: strerror(errno)))", "check ulimit -n")
+        "descriptors", "the limit cannot be read: \(String(cString: strerror(code)))", "check ulimit -n")
     }
     // The server raises its soft limit to the hard one.
     let most = limit.rlim_max == rlim_t.max ? Int.max : Int(clamping: limit.rlim_max)

@@ -3,8 +3,8 @@ import Dispatch
 import DockrionCore
 import Foundation
 
-struct TestCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
+package struct TestCommand: ParsableCommand {
+  package static let configuration = CommandConfiguration(
     commandName: "test",
     abstract: "Runs a Dockfile's agent once, in this process, and prints its events.",
     discussion: """
@@ -23,7 +23,9 @@ struct TestCommand: ParsableCommand {
   @Option(help: "text; jsonl, an event's JSON a line; or sse, as /invoke/stream sends it.")
   var format = EventFormat.text
 
-  func run() throws {
+  package init() {}
+
+  package func run() throws {
     let file: Dockfile
     do { file = try Dockfile.load(path: dockfile) } catch { throw CommandError("\(error)") }
     guard let agent = BuiltinAgents.all[file.agent.lookupName] else {

@@ -1,11 +1,11 @@
 /// One event of a stream.
-struct ServerSentEvent: Equatable {
+package struct ServerSentEvent: Equatable {
   /// The `event:` line; `message` where there is none.
-  var type: String
+  package var type: String
   /// The `data:` lines, line feeds between them.
-  var data: String
+  package var data: String
   /// The `id:` line of this event itself; nil where it has none.
-  var id: String?
+  package var id: String?
 }
 
 /// Reads an event stream (WHATWG HTML, section 9.2.6) from bytes in whatever pieces they come.
@@ -13,11 +13,13 @@ struct ServerSentEvent: Equatable {
 ///     var parser = ServerSentEventParser()
 ///     parser.feed(Array("data: a\n\nda".utf8))       // [event "a"]
 ///     parser.feed(Array("ta: b\r\n\r\n".utf8))       // [event "b"]
-struct ServerSentEventParser {
+package struct ServerSentEventParser {
   /// The last `id:` that an event came with, which a reconnect sends; empty before the first.
-  private(set) var lastEventID = ""
+  package private(set) var lastEventID = ""
   /// The server's latest `retry:`, in milliseconds.
-  private(set) var retryMilliseconds: Int?
+  package private(set) var retryMilliseconds: Int?
+
+  package init() {}
 
   private var line: [UInt8] = []
   private var isFirstLine = true
@@ -27,7 +29,7 @@ struct ServerSentEventParser {
   private var id: String?
 
   /// Takes more bytes and returns the events that they complete.
-  mutating func feed(_ bytes: some Sequence<UInt8>) -> [ServerSentEvent] {
+  package mutating func feed(_ bytes: some Sequence<UInt8>) -> [ServerSentEvent] {
     var events: [ServerSentEvent] = []
     for byte in bytes {
       if skipsLineFeed {
@@ -48,7 +50,7 @@ struct ServerSentEventParser {
   }
 
   /// Forgets what has begun: a connection is over and the next one starts anew. The last id stays.
-  mutating func reconnect() {
+  package mutating func reconnect() {
     let (id, retry) = (lastEventID, retryMilliseconds)
     self = ServerSentEventParser()
     (lastEventID, retryMilliseconds) = (id, retry)

@@ -3,21 +3,23 @@ import DockrionCore
 import Foundation
 
 /// Where a payload comes from: `-p JSON` or `-f FILE`.
-struct PayloadOptions: ParsableArguments {
+package struct PayloadOptions: ParsableArguments {
   @Option(name: .shortAndLong, help: "The payload, a JSON object. (default: {})")
   var payload: String?
 
   @Option(name: .shortAndLong, help: "A file with the payload; - is standard input.", completion: .file())
   var file: String?
 
-  func validate() throws {
+  package init() {}
+
+  package func validate() throws {
     if payload != nil, file != nil {
       throw ValidationError("--payload and --file: one of them is enough, since both give the payload")
     }
   }
 
   /// The payload and where it came from, for messages.
-  func read() throws -> (object: JSONObject, text: String) {
+  package func read() throws -> (object: JSONObject, text: String) {
     let (text, source) = try text()
     do { return (try JSONObject(parsing: text), text) } catch {
       throw CommandError("\(source): this is no JSON object: \(error)")

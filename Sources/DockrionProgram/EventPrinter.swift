@@ -1,7 +1,7 @@
 import DockrionCore
 
 /// Prints a run's events as they come: for a person, for a pipe, as lines of JSON, or as they came over the wire.
-final class EventPrinter {
+package final class EventPrinter {
   private let format: EventFormat
   private let terminal: Terminal
   private let write: (String) -> Void
@@ -10,7 +10,7 @@ final class EventPrinter {
 
   private enum OpenLine { case none, tokens, progress }
 
-  init(
+  package init(
     _ format: EventFormat, terminal: Terminal = .output, write: @escaping (String) -> Void = Output.text
   ) {
     self.format = format
@@ -18,7 +18,7 @@ final class EventPrinter {
     self.write = write
   }
 
-  func print(_ event: ServerSentEvent) {
+  package func print(_ event: ServerSentEvent) {
     switch format {
     case .jsonl: write(event.data.replacing("\n", with: " ") + "\n")
     case .sse: write(Self.wire(event))
@@ -31,7 +31,7 @@ final class EventPrinter {
   }
 
   /// Prints the output of a run that completed, in the text format: the others have it in `complete`.
-  func printOutput(of event: ServerSentEvent) throws {
+  package func printOutput(of event: ServerSentEvent) throws {
     guard format == .text, event.type == "complete" else { return }
     if let output = try JSONObject(parsing: event.data)["output"] {
       write(try JSONText.line(output) + "\n")
@@ -39,7 +39,7 @@ final class EventPrinter {
   }
 
   /// Ends a line that tokens or progress have begun.
-  func finish() {
+  package func finish() {
     if open != .none { write("\n") }
     open = .none
   }

@@ -1,8 +1,8 @@
 import ArgumentParser
 import DockrionCore
 
-struct ValidateCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
+package struct ValidateCommand: ParsableCommand {
+  package static let configuration = CommandConfiguration(
     commandName: "validate",
     abstract: "Checks a Dockfile and reports everything that is wrong with it.",
     discussion: """
@@ -21,7 +21,9 @@ struct ValidateCommand: ParsableCommand {
   @Option(help: "text or json.")
   var format = ReportFormat.text
 
-  func run() throws {
+  package init() {}
+
+  package func run() throws {
     let errors: [DockfileIssue]
     var valid: Dockfile?
     do {
@@ -121,34 +123,4 @@ struct DockfileSummary {
       ),
     ]
   }
-}
-
-enum JSONText {
-  /// The value on one line.
-  static func line(_ value: JSONValue) throws -> String {
-    var writer = ByteWriter()
-    try writer.append(json: value)
-    return String(decoding: writer.bytes, as: UTF8.self)
-  }
-
-  /// The value on lines of its own, indented by two spaces a level.
-  static func pretty(_ value: JSONValue, indentation: String = "") throws -> String {
-    let inner = indentation + "  "
-    switch value {
-    case .object(let object) where !object.isEmpty:
-      let members = try object.map { name, value in
-        "\(inner)\(try line(.string(name))): \(try pretty(value, indentation: inner))"
-      }
-      return "{\n" + members.joined(separator: ",\n") + "\n\(indentation)}"
-    case .array(let elements) where elements.contains { $0.object != nil || $0.array != nil }:
-      let shown = try elements.map { inner + (try pretty($0, indentation: inner)) }
-      return "[\n" + shown.joined(separator: ",\n") + "\n\(indentation)]"
-    default: return try line(value)
-    }
-  }
-}
-
-extension String {
-  /// The text with spaces behind it.
-  func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
 }
