@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionProgram
 
 /// A whole reply.
 struct HTTPReply {

@@ -11,7 +11,8 @@ public enum Dockrion {
 
   /// Serves one agent as a Dockfile says, until SIGTERM or SIGINT.
   ///
-  /// The calling thread becomes the event loop. One server a process: signals and descriptors are the process's.
+  /// The calling thread becomes the event loop. For a program that serves and does nothing else: see `Server` for
+  /// others, and for several servers in a process.
   ///
   /// - Parameters:
   ///   - path: the Dockfile.
@@ -29,24 +30,27 @@ public enum Dockrion {
   /// - Parameter announce: gets the lines for a person once clients can connect; prints them by default.
   public static func serve(
     _ dockfile: Dockfile, agents: [String: any Agent] = [:], logger: Logger = Logger(label: "dockrion"),
-    announce: (String) -> Void = { line in
-      let text = Array((line + "\n").utf8)
-      _ = write(STDOUT_FILENO, text, text.count)
-    }
+    announce: ((String) -> Void)? = nil
   ) throws {
-    for warning in dockfile.warnings { logger.warning("\(warning)") }
-    let all = BuiltinAgents.all.merging(agents) { _, own in own }
-    let server = try Server(dockfile, all, logger)
-    server.warmUp()
-    let place = try server.listen()
-    for line in StartLines.lines(dockfile, place, example: try server.exampleBody()) { announce(line) }
-    server.run(signals: true)
-    logger.notice("stopped")
+    let server = Server(dockfile, agents: agents, stopsOn: [SIGTERM, SIGINT], logger: logger)
+    try server.run { server, address in
+      let lines = StartLines.lines(dockfile, address.description, example: try server.exampleBody())
+      for line in lines { (announce ?? StartLines.print)(line) }
+    }
   }
 }
 
 /// What a person sees at start.
 enum StartLines {
+  /// Writes the line to standard output. When nobody reads it, the server serves all the same.
+  static func print(_ line: String) {
+    var rest = Array((line + "\n").utf8)[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+      if count > 0 { rest = rest.dropFirst(count) } else if errno != EINTR { return }
+    }
+  }
+
   static func lines(_ dockfile: Dockfile, _ place: String, example: String) -> [String] {
     var lines = ["dockrion \(Dockrion.version) serves \(dockfile.agent.name) at \(place)"]
     let path = dockfile.expose.streaming ? "/invoke/stream" : dockfile.expose.rest ? "/invoke" : "/runs"

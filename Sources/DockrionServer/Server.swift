@@ -50,6 +50,9 @@ final class Server {
   private var phase = Phase.serving
   private var graceEnds: Int64?
   private var warmUpEnds: Int64?
+  private var stopRequest: StopRequest?
+  private var handlesSignals = false
+  private var hasBeenSignalled = false
   private var ids = RandomIDs()
   private var overflowLoggedAt: Int64 = 0
   private var lastNow = Clock.monotonicNanoseconds()
@@ -86,8 +89,9 @@ final class Server {
     (withEvents, withoutEvents) = (environment(true), environment(false))
     hasHeartbeats = dockfile.streaming.filter.passes(.heartbeat)
     let descriptors = ProcessFacts.raiseDescriptorLimit()
-    let connections = min(dockfile.runtime.maxConnections, max(16, descriptors - 64))
+    let (connections, warning) = StartAdvice.connections(dockfile.runtime, descriptors: descriptors)
     logger.info("descriptor limit \(descriptors), at most \(connections) connections")
+    if let warning { logger.warning("\(warning)") }
     listener = try HTTPListener(
       loop, deadlines,
       HTTPListener.Limits(
@@ -115,14 +119,17 @@ final class Server {
   // MARK: Running
 
   /// Opens the listeners; returns where clients reach them, such as `http://127.0.0.1:8080` or `unix:/run/d.sock`.
-  func listen() throws(ServerError) -> String {
+  func listen() throws(ServerError) -> Dockrion.Server.Address {
     if let path = dockfile.expose.unixSocket {
       try listener.listen(unixSocket: path)
-      return "unix:\(path)"
+      return Dockrion.Server.Address(description: "unix:\(path)", port: nil)
     }
     let host = dockfile.expose.host
     let port = try listener.listen(host: host, port: dockfile.expose.port)
-    return "http://\(host.contains(":") ? "[\(host)]" : host):\(port)"
+    let address = Dockrion.Server.Address(
+      description: "http://\(host.contains(":") ? "[\(host)]" : host):\(port)", port: port)
+    if let warning = StartAdvice.openAddress(dockfile, address.description) { logger.warning("\(warning)") }
+    return address
   }
 
   /// Turns the loop until runs can be taken, or it is known that they cannot, for a second at most.
@@ -133,10 +140,8 @@ final class Server {
     warmUpEnds = nil
   }
 
-  /// Serves until a signal asks it to stop; returns when everything has ended or the grace is over.
-  func run(signals: Bool) {
-    signal(SIGPIPE, SIG_IGN)
-    if signals { loop.handleSignals([SIGTERM, SIGINT]) { [unowned self] in signalled($0) } }
+  /// Serves until a signal or a request asks it to stop; returns when everything has ended or the grace is over.
+  func run() {
     while phase != .stopping { tick() }
     listener.stop()
     backend.close()
@@ -160,6 +165,7 @@ final class Server {
     sendHeads()
     listener.reap()
     metrics.loopLag.add(Clock.monotonicNanoseconds() - began)
+    if phase == .serving, stopRequest?.isMade == true { beginStop() }
     if phase == .draining || phase == .flushing { stopIfDrained(began) }
   }
 
@@ -172,11 +178,40 @@ final class Server {
   /// True while new runs are taken.
   var isServing: Bool { phase == .serving }
 
+  /// Lets these signals stop the server.
+  ///
+  /// - Throws: `ServerError` when another server of the process handles signals.
+  func handleSignals(_ numbers: [Int32]) throws(ServerError) {
+    guard !numbers.isEmpty else { return }
+    try SignalOwner.take()
+    handlesSignals = true
+    loop.handleSignals(numbers) { [unowned self] in signalled($0) }
+  }
+
+  /// Gives the signals back.
+  func releaseSignals() {
+    guard handlesSignals else { return }
+    handlesSignals = false
+    loop.releaseSignals()
+    SignalOwner.release()
+  }
+
+  /// Stops when that is requested.
+  func stops(on request: StopRequest) {
+    stopRequest = request
+    request.attach(loop.wakeup)
+  }
+
   private func signalled(_ number: Int32) {
-    guard phase == .serving else {
+    if hasBeenSignalled {
       logger.notice("second signal, ending at once")
       _exit(128 + number)
     }
+    hasBeenSignalled = true
+    if phase == .serving { beginStop() }
+  }
+
+  private func beginStop() {
     let seconds = dockfile.runtime.shutdownGraceSeconds
     logger.notice("stopping; \(activeCount) agents have \(seconds) s to end")
     phase = .draining

@@ -17,6 +17,10 @@ public struct Dockfile: Sendable {
     /// A label: `swift` unless the file says otherwise.
     public var framework = "swift"
 
+    public init(name: String, description: String? = nil, handler: String? = nil) {
+      (self.name, self.description, self.handler) = (name, description, handler)
+    }
+
     /// The name that is looked up among the registered agents.
     public var lookupName: String { handler ?? entrypoint ?? name }
   }
@@ -38,6 +42,8 @@ public struct Dockfile: Sendable {
     public var allowedHosts = AllowedHosts()
     /// Whose `X-Forwarded-For` is believed; nobody's by default.
     public var trustedProxies = TrustedProxies()
+
+    public init() {}
   }
 
   /// `expose.cors`.
@@ -69,6 +75,8 @@ public struct Dockfile: Sendable {
     public var maxLogBytes = 256 << 20
     /// Where runs are kept; nil keeps them in memory.
     public var redis: Redis?
+
+    public init() {}
   }
 
   /// Where several servers keep their runs together.
@@ -112,6 +120,8 @@ public struct Dockfile: Sendable {
     /// Bytes that may wait on all connections together, 32 MiB…1 TiB: of requests that are not whole, and of replies
     /// and events that clients have not taken. Beyond it the connections with most are closed.
     public var maxBufferedBytes = 256 << 20
+
+    public init() {}
   }
 
   /// Who may call `/invoke…` and `/runs…`.
@@ -136,6 +146,17 @@ public struct Dockfile: Sendable {
   public var metadata: JSONObject = [:]
   /// What the reader would like to say to the person who wrote the file; none of it stops the server.
   public var warnings: [DockfileIssue] = []
+
+  /// The configuration of a server that no file describes: the defaults, to be changed.
+  ///
+  ///     var dockfile = Dockfile(agent: Dockfile.Agent(name: "support-bot"))
+  ///     dockfile.expose.port = 9000
+  ///     dockfile.streaming.filter = .chat
+  ///
+  /// - Parameters:
+  ///   - agent: what is served.
+  ///   - path: what messages about the configuration begin with.
+  public init(agent: Agent, path: String = "Dockfile") { self.init(path: path, agent: agent) }
 
   public init(path: String, agent: Agent) {
     self.path = path

@@ -204,7 +204,10 @@ final class Connection: DeadlineTarget {
   private static let silence = [ETIMEDOUT, EHOSTUNREACH, ENETUNREACH]
 
   private func happened(_ what: Int16) {
-    if closeReason == nil { closeReason = Self.silence.contains(errno) ? .stalled : .client }
+    // Read before anything else is called; an event that is no error leaves an old one there.
+    let code = errno
+    let isSilence = Int32(what) & BEV_EVENT_ERROR != 0 && Self.silence.contains(code)
+    if closeReason == nil { closeReason = isSilence ? .stalled : .client }
     // evhttp frees the connection in here, which calls `closed`.
     listener.callbacks.event?(buffer, what, UnsafeMutableRawPointer(evcon))
   }

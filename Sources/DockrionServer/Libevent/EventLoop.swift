@@ -16,10 +16,13 @@ final class EventLoop {
   private var onSignal: ((Int32) -> Void)?
   private var readAt: Int64 = 0
 
+  /// One callback for all loops of the process, set once.
+  private static let logsToOurs: Void = event_set_log_callback { severity, message in
+    if severity >= EVENT_LOG_WARN, let message { LibeventLog.write(String(cString: message)) }
+  }
+
   init() throws(ServerError) {
-    event_set_log_callback { severity, message in
-      if severity >= EVENT_LOG_WARN, let message { LibeventLog.write(String(cString: message)) }
-    }
+    _ = Self.logsToOurs
     guard let config = event_config_new() else {
       throw ServerError(.libeventFailed, "no memory for the event loop")
     }
@@ -93,6 +96,12 @@ final class EventLoop {
         { number, _, me in Unmanaged<EventLoop>.fromOpaque(me!).takeUnretainedValue().onSignal?(number) }, me)
       if let event, event_add(event, nil) == 0 { signals.append(event) }
     }
+  }
+
+  /// Gives the signals back to whatever they did before.
+  func releaseSignals() {
+    for event in signals { event_free(event) }
+    signals.removeAll()
   }
 
   /// Traps when the caller is on another thread: at borders, where C or a wake-up enters.

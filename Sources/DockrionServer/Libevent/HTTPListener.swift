@@ -1,7 +1,6 @@
 import CLibevent
 import DockrionCore
 import Glibc
-import Synchronization
 
 /// evhttp and the sockets it accepts on: the one file's worth of server that libevent does for us.
 final class HTTPListener {
@@ -125,7 +124,8 @@ final class HTTPListener {
     guard bound == 0, Glibc.listen(descriptor, 4096) == 0 else {
       let number = errno
       close(descriptor)
-      throw ServerError(.bindFailed, errno: number, "cannot listen on \(place)")
+      throw ServerError(
+        .bindFailed, errno: number, "cannot listen on \(place)", advice: StartAdvice.binding(number))
     }
     try accept(on: descriptor)
     var actual = sockaddr_in6()
@@ -167,20 +167,28 @@ final class HTTPListener {
         $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { call($0, size) }
       }
     }
-    let probe = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(probe) }
+    func makeSocket() -> Int32 {
+      socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    }
     var info = stat()
     if lstat(path, &info) == 0 {
       guard info.st_mode & S_IFMT == S_IFSOCK else {
         throw ServerError(.bindFailed, "cannot listen on \"\(path)\": a file that is no socket is there")
       }
-      guard with({ connect(probe, $0, $1) }) != 0 else {
-        throw ServerError(.bindFailed, errno: EADDRINUSE, "cannot listen on \"\(path)\"")
+      let probe = makeSocket()
+      guard probe >= 0 else { throw ServerError(.bindFailed, errno: errno, "cannot listen on \"\(path)\"") }
+      let refusal = with({ connect(probe, $0, $1) }) == 0 ? 0 : errno
+      close(probe)
+      // Refused: whoever listened has gone. A queue that is full (EAGAIN) belongs to somebody who hangs.
+      guard refusal == ECONNREFUSED else {
+        let isInUse = refusal == 0 || refusal == EAGAIN
+        throw ServerError(
+          .bindFailed, errno: isInUse ? EADDRINUSE : refusal, "cannot listen on \"\(path)\"",
+          advice: isInUse ? "stop the server that listens there, or take another path" : nil)
       }
       unlink(path)
     }
-    let descriptor = socket(
-      AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    let descriptor = makeSocket()
     guard descriptor >= 0, with({ bind(descriptor, $0, $1) }) == 0, Glibc.listen(descriptor, 4096) == 0 else {
       let number = errno
       if descriptor >= 0 { close(descriptor) }
@@ -202,7 +210,7 @@ final class HTTPListener {
     // context is evhttp's, so the pause is noticed at the end of the tick.
     evconnlistener_set_error_cb(listener) { listener, _ in
       evconnlistener_disable(listener)
-      HTTPListener.acceptFailed.store(true, ordering: .relaxed)
+      AcceptFailures.add(listener!)
     }
     listeners.append(listener)
   }
@@ -340,12 +348,8 @@ final class HTTPListener {
     }
   }
 
-  // libevent gives the error callback no context of ours, and a C function can capture none.
-  private static let acceptFailed = Atomic<Bool>(false)
-
   private func pauseOrResumeAccepting() {
-    if HTTPListener.acceptFailed.load(ordering: .relaxed) {
-      HTTPListener.acceptFailed.store(false, ordering: .relaxed)
+    if AcceptFailures.take(listeners) {
       accepting = false
       acceptsAgainAt = now + 100_000_000
     }
