@@ -89,11 +89,14 @@ struct InvokeCommand: ParsableCommand {
 
   private func printEvents(_ exchange: HTTPExchange) throws {
     guard try exchange.head().status == 200 else { throw CommandError(try HTTPReply(exchange).problem) }
+    try exchange.head().expectStream()
     let printer = EventPrinter(format)
+    defer { printer.finish() }
     var parser = ServerSentEventParser()
     do {
       while let bytes = try exchange.bytes() {
-        for event in parser.feed(bytes) {
+        for event in try parser.feed(bytes) {
+          try event.expectObject()
           printer.print(event)
           guard ["complete", "error", "cancelled"].contains(event.type) else { continue }
           printer.finish()
@@ -102,10 +105,10 @@ struct InvokeCommand: ParsableCommand {
         }
       }
     } catch let problem as ConnectionProblem {
-      printer.finish()
       throw CommandError("the connection broke before the agent had ended: \(problem)")
+    } catch let problem as StreamTooLarge {
+      throw CommandError("\(problem)")
     }
-    printer.finish()
     throw CommandError("the server ended the stream before the agent had ended")
   }
 

@@ -146,6 +146,9 @@ final class HTTPExchange {
   private func problem(_ code: CURLcode) -> ConnectionProblem? {
     if code == CURLE_OK { return nil }
     if let refusal = receiver.refusal { return ConnectionProblem(refusal) }
+    if code == CURLE_OUT_OF_MEMORY, receiver.head == nil {
+      return ConnectionProblem("the reply's head has a line of more than \(CURL_MAX_HTTP_HEADER) bytes")
+    }
     let words = sentence.first == 0 ? curl_easy_strerror(code) : UnsafePointer(sentence.baseAddress)
     return ConnectionProblem(words.map { String(cString: $0) } ?? "libcurl says \(code.rawValue)")
   }

@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionProgram
 import Foundation
 
 /// The head of a reply, as far as a client command looks at it.
@@ -51,5 +52,22 @@ struct HTTPHeadReader {
     default: break
     }
     return nil
+  }
+}
+
+extension HTTPHead {
+  /// - Throws: `CommandError` for a page, which a proxy may put in a server's place.
+  func expectStream() throws(CommandError) {
+    guard contentType != "text/event-stream" else { return }
+    let type = contentType.map { Terminal.harmless($0) } ?? "of no type"
+    throw CommandError("the reply is \(type) and no event stream: is this a Dockrion server?")
+  }
+}
+
+extension ServerSentEvent {
+  /// - Throws: `CommandError` where the data are not what every event of a Dockrion server has.
+  func expectObject() throws(CommandError) {
+    guard (try? JSONObject(parsing: data)) == nil else { return }
+    throw CommandError("the server sent an event whose data are no JSON object: is this a Dockrion server?")
   }
 }

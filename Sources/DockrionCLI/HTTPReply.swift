@@ -31,10 +31,16 @@ struct HTTPReply {
 
   /// The server's own sentence about why it refused.
   var problem: String {
+    if (300...399).contains(status) {
+      let place = location.map { "points to \(Terminal.harmless($0))" } ?? "points elsewhere"
+      return
+        "the server answered with status \(status) and \(place), which is not followed: the key would go there "
+        + "too. Name the place with --url if that is right"
+    }
     guard let reply = try? JSONObject(parsing: String(decoding: body, as: UTF8.self)),
       let sentence = reply["error"]?.string
     else { return "the server answered with status \(status)" }
-    return "\(status) \(reply["code"]?.string ?? ""): \(Terminal.harmless(sentence))"
+    return Terminal.harmless("\(status) \(reply["code"]?.string ?? ""): \(sentence)")
   }
 
   /// - Throws: the server's sentence, unless it answered with that status.

@@ -23,8 +23,12 @@ struct RunFollower {
   let printer: EventPrinter
 
   private var parser = ServerSentEventParser()
-  private var backoff = Backoff()
+  private var pace = ReconnectPace()
   private var hasConnected = false
+  /// The sequence of the last event that was printed.
+  private var last: Int?
+  /// True when the connection brought an event; true when it brought one that was not there before.
+  private var (hasHeard, hasLearned) = (false, false)
   /// Since when there has been no connection.
   private var lostAt: Date?
 
@@ -45,17 +49,23 @@ struct RunFollower {
   ///
   /// - Throws: `CommandError` when the server refuses, or cannot be reached for `retrySeconds`.
   mutating func follow() throws -> Ending {
+    defer { printer.finish() }
     while true {
-      switch try attempt() {
+      pace.begin()
+      (hasHeard, hasLearned) = (false, false)
+      let result = try attempt()
+      if hasHeard { lostAt = nil }
+      switch result {
       case .ended(let ending): return ending
-      case .again: continue
+      case .again:
+        Thread.sleep(forTimeInterval: Double(pace.next(hasLearned: hasLearned)) / 1000)
       case .broken(let problem):
         let since = lostAt ?? Date()
         lostAt = since
         guard Date().timeIntervalSince(since) < Double(retrySeconds) else {
           throw CommandError("\(problem); no connection for \(retrySeconds) s, giving up")
         }
-        let delay = backoff.next(retryMilliseconds: parser.retryMilliseconds)
+        let delay = pace.next(hasLearned: hasLearned, retryMilliseconds: parser.retryMilliseconds ?? 1000)
         printer.finish()
         Report.note("connection lost: \(problem); next try in \(Double(delay) / 1000) s")
         Thread.sleep(forTimeInterval: Double(delay) / 1000)
@@ -68,15 +78,15 @@ struct RunFollower {
       "GET", "/runs/\(runID)/events", query: [("from_sequence", from.map(String.init))],
       idleSeconds: Self.idleSeconds)
     request.fields.append(("Accept", "text/event-stream"))
-    if !parser.lastEventID.isEmpty { request.fields.append(("Last-Event-ID", parser.lastEventID)) }
+    if let last { request.fields.append(("Last-Event-ID", "\(last)")) }
     parser.reconnect()
     do {
       let exchange = try HTTPExchange(request)
       let status = try exchange.head().status
       switch status {
       case 200:
+        try exchange.head().expectStream()
         hasConnected = true
-        lostAt = nil
         return try read(exchange)
       case 204: return .ended(try endingOfFinishedRun())
       default:
@@ -93,8 +103,13 @@ struct RunFollower {
 
   private mutating func read(_ exchange: HTTPExchange) throws -> Attempt {
     while let bytes = try exchange.bytes() {
-      for event in parser.feed(bytes) {
-        backoff.reset()
+      for event in try events(bytes) {
+        hasHeard = true
+        if let id = event.id.flatMap({ Int($0) }), id >= 0 {
+          if id > last ?? -1 { hasLearned = true }
+          last = id
+        }
+        try event.expectObject()
         printer.print(event)
         switch event.type {
         case "complete":
@@ -112,6 +127,13 @@ struct RunFollower {
     return .broken("the server ended the stream before the run was over")
   }
 
+  private mutating func events(_ bytes: [UInt8]) throws -> [ServerSentEvent] {
+    do { return try parser.feed(bytes) } catch {
+      printer.finish()
+      throw CommandError("\(error)")
+    }
+  }
+
   /// Nothing is left to be sent: the run itself tells how it ended.
   private func endingOfFinishedRun() throws -> Ending {
     let request = try server.request("GET", "/runs/\(runID)", idleSeconds: 30)
@@ -124,22 +146,4 @@ struct RunFollower {
     Report.note("the run is over, and no event is left to be sent: \(Terminal.harmless(status))")
     return status == "completed" ? .completed : .failed
   }
-}
-
-/// How long to wait before the next connection: what the server's `retry:` says, doubled each time, to a bound.
-struct Backoff {
-  static let maximumMilliseconds = 30_000
-  /// Where the server has not said `retry:`.
-  static let defaultMilliseconds = 1000
-
-  private var failures = 0
-
-  mutating func next(retryMilliseconds: Int?) -> Int {
-    let first = min(retryMilliseconds ?? Self.defaultMilliseconds, Self.maximumMilliseconds)
-    let delay = min(max(first, 1) << min(failures, 20), Self.maximumMilliseconds)
-    failures += 1
-    return delay
-  }
-
-  mutating func reset() { failures = 0 }
 }

@@ -43,13 +43,14 @@ struct RunsCommand: ParsableCommand {
     if format == .json { return Output.line(try JSONText.line(.object(object))) }
     printTable(runs.compactMap(\.object))
     if let next = object["next_cursor"]?.string {
-      Report.note("more: dockrion runs --cursor \(Terminal.harmless(next))")
+      Report.note("more: dockrion runs --cursor \(shellWord(Terminal.harmless(next)))")
     }
   }
 
   private func printTable(_ runs: [JSONObject]) {
     if runs.isEmpty { return Report.note("no runs") }
-    let width = runs.compactMap { $0["run_id"]?.string?.count }.max().map { max($0, 3) } ?? 3
+    let longest = runs.compactMap { $0["run_id"]?.string?.count }.max() ?? 0
+    let width = min(max(longest, 3), Limits.idBytesMax)
     let header =
       "RUN".padded(to: width) + "  " + "STATUS".padded(to: 10) + "  " + "CREATED".padded(to: 24) + "  EVENTS"
     Output.line(Terminal.output.styled(header, .bold))
@@ -61,6 +62,12 @@ struct RunsCommand: ParsableCommand {
         "\(text("run_id").padded(to: width))  \(coloured(status))  "
           + "\(text("created_at").padded(to: 24))  \(events)")
     }
+  }
+
+  /// The text as one word of a shell's line.
+  private func shellWord(_ text: String) -> String {
+    if text.wholeMatch(of: /[A-Za-z0-9_.:=\/+-]+/) != nil { return text }
+    return "'" + text.replacing("'", with: #"'\''"#) + "'"
   }
 
   private func coloured(_ status: String) -> String {

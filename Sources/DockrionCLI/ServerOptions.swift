@@ -13,7 +13,23 @@ struct ServerOptions: ParsableArguments {
 
   static let defaultURL = "http://127.0.0.1:8080"
 
-  func validate() throws { _ = try base() }
+  func validate() throws {
+    _ = try base()
+    _ = try key()
+  }
+
+  /// - Throws: `ValidationError` for what cannot stand in a request's head.
+  private func key() throws -> String? {
+    let source = apiKey != nil ? "--api-key" : "DOCKRION_API_KEY"
+    guard let key = apiKey ?? ProcessInfo.processInfo.environment["DOCKRION_API_KEY"], !key.isEmpty else {
+      return nil
+    }
+    guard !key.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else {
+      throw ValidationError(
+        "\(source): the key has a control character in it, such as a line end; write the key alone")
+    }
+    return key
+  }
 
   /// - Throws: `ValidationError` for what is no server's URL.
   private func base() throws -> URLComponents {
@@ -43,7 +59,7 @@ struct ServerOptions: ParsableArguments {
     if !items.isEmpty { parts.queryItems = items }
     guard let url = parts.url else { throw CommandError("\(path): no URL can be made of this") }
     var request = HTTPRequest(method, url, idleSeconds: idleSeconds)
-    if let key = apiKey ?? ProcessInfo.processInfo.environment["DOCKRION_API_KEY"], !key.isEmpty {
+    if let key = try key() {
       // Whichever of the two the server's Dockfile has kept.
       request.fields.append(("X-API-Key", key))
       request.fields.append(("Authorization", "Bearer \(key)"))

@@ -54,4 +54,12 @@ public enum Limits {
   public static let replyHeadBytesMax = 64 << 10
   /// … of a reply that is read in one piece: an output, and what stands around it, …
   public static let replyBytesMax = outputBytesMax + 64 << 10
+  /// … of one event's lines, where it is no `complete`, …
+  public static let receivedEventBytesMax = eventBytesMax
+  /// … and where it is: it holds an output.
+  public static let receivedCompleteBytesMax = outputBytesMax + eventBytesMax
+  /// Milliseconds from one connection to a run's events to the next, at least, …
+  public static let reconnectMillisecondsMin = 200
+  /// … and up to which that grows while connections bring nothing new.
+  public static let reconnectMillisecondsMax = 2000
 }

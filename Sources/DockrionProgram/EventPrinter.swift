@@ -20,7 +20,7 @@ package final class EventPrinter {
 
   package func print(_ event: ServerSentEvent) {
     switch format {
-    case .jsonl: write(event.data.replacing("\n", with: " ") + "\n")
+    case .jsonl: write(Terminal.harmless(json: event.data.replacing("\n", with: " ")) + "\n")
     case .sse: write(Self.wire(event))
     case .text:
       // They belong to the connection and say nothing about the run.
@@ -45,9 +45,9 @@ package final class EventPrinter {
   }
 
   private static func wire(_ event: ServerSentEvent) -> String {
-    var text = event.id.map { "id: \($0)\n" } ?? ""
-    text += "event: \(event.type)\n"
-    for line in event.data.split(separator: "\n", omittingEmptySubsequences: false) {
+    var text = event.id.map { "id: \(Terminal.harmless($0))\n" } ?? ""
+    text += "event: \(Terminal.harmless(event.type))\n"
+    for line in Terminal.harmless(json: event.data).split(separator: "\n", omittingEmptySubsequences: false) {
       text += "data: \(line)\n"
     }
     return text + "\n"
@@ -72,8 +72,7 @@ package final class EventPrinter {
       if !content.isEmpty { open = content.hasSuffix("\n") ? .none : .tokens }
     case "progress":
       if open == .tokens { finish() }
-      let part = min(max(fields["progress"]?.double ?? 0, 0), 1)
-      let done = Int((part * 20).rounded())
+      let done = Int((Self.part(fields["progress"]?.double ?? 0) * 20).rounded())
       let bar = String(repeating: "█", count: done) + String(repeating: "░", count: 20 - done)
       write("\r\u{1B}[K\(bar) \(Self.details(event, fields))")
       open = .progress
@@ -99,7 +98,7 @@ package final class EventPrinter {
     switch event.type {
     case "started": parts = [text("agent_name"), text("framework").map { "(\($0))" }]
     case "progress":
-      let percent = fields["progress"]?.double.map { "\(Int(($0 * 100).rounded()))%" }
+      let percent = fields["progress"]?.double.map { "\(Int((part($0) * 100).rounded()))%" }
       parts = [percent, text("step"), text("message")]
     case "checkpoint": parts = [text("name"), json(fields["data"])]
     case "token": parts = [json(fields["content"]), text("finish_reason").map { "(\($0))" }]
@@ -119,6 +118,9 @@ package final class EventPrinter {
     return parts.compactMap(\.self).joined(separator: " ")
   }
 
+  /// What servers clamp to; whoever sends something else may mean anything.
+  private static func part(_ progress: Double) -> Double { min(max(progress, 0), 1) }
+
   private static func duration(_ seconds: Double) -> String {
     if seconds < 1 { return "\((seconds * 10_000).rounded() / 10) ms" }
     return "\((seconds * 1000).rounded() / 1000) s"
@@ -126,6 +128,6 @@ package final class EventPrinter {
 
   private static func json(_ value: JSONValue?) -> String? {
     guard let value, let text = try? JSONText.line(value) else { return nil }
-    return Terminal.harmless(text)
+    return text
   }
 }

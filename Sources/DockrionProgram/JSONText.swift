@@ -1,11 +1,11 @@
 import DockrionCore
 
 package enum JSONText {
-  /// The value on one line.
+  /// The value on one line, with every character escaped that could steer a terminal.
   package static func line(_ value: JSONValue) throws -> String {
     var writer = ByteWriter()
     try writer.append(json: value)
-    return String(decoding: writer.bytes, as: UTF8.self)
+    return Terminal.harmless(json: String(decoding: writer.bytes, as: UTF8.self))
   }
 
   /// The value on lines of its own, indented by two spaces a level.

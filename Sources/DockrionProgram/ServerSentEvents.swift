@@ -1,3 +1,5 @@
+import DockrionCore
+
 /// One event of a stream.
 package struct ServerSentEvent: Equatable {
   /// The `event:` line; `message` where there is none.
@@ -22,6 +24,8 @@ package struct ServerSentEventParser {
   package init() {}
 
   private var line: [UInt8] = []
+  /// Bytes of the event's lines that were taken.
+  private var eventBytes = 0
   private var isFirstLine = true
   private var skipsLineFeed = false
   private var type = ""
@@ -29,7 +33,10 @@ package struct ServerSentEventParser {
   private var id: String?
 
   /// Takes more bytes and returns the events that they complete.
-  package mutating func feed(_ bytes: some Sequence<UInt8>) -> [ServerSentEvent] {
+  ///
+  /// - Throws: `StreamTooLarge` for an event beyond `Limits.receivedEventBytesMax`; for a `complete`, whose `event:` came
+  ///   before its data, beyond `Limits.receivedCompleteBytesMax`.
+  package mutating func feed(_ bytes: some Sequence<UInt8>) throws(StreamTooLarge) -> [ServerSentEvent] {
     var events: [ServerSentEvent] = []
     for byte in bytes {
       if skipsLineFeed {
@@ -38,11 +45,14 @@ package struct ServerSentEventParser {
       }
       guard byte == 0x0A || byte == 0x0D else {
         line.append(byte)
+        try check()
         continue
       }
       skipsLineFeed = byte == 0x0D
       if isFirstLine, line.starts(with: [0xEF, 0xBB, 0xBF]) { line.removeFirst(3) }
       isFirstLine = false
+      // A comment belongs to no event.
+      if line.first != UInt8(ascii: ":") { eventBytes += line.count + 1 }
       if let event = takeLine() { events.append(event) }
       line.removeAll(keepingCapacity: true)
     }
@@ -54,6 +64,11 @@ package struct ServerSentEventParser {
     let (id, retry) = (lastEventID, retryMilliseconds)
     self = ServerSentEventParser()
     (lastEventID, retryMilliseconds) = (id, retry)
+  }
+
+  private func check() throws(StreamTooLarge) {
+    let bound = type == "complete" ? Limits.receivedCompleteBytesMax : Limits.receivedEventBytesMax
+    if eventBytes + line.count > bound { throw StreamTooLarge(bound: bound) }
   }
 
   private mutating func takeLine() -> ServerSentEvent? {
@@ -80,6 +95,7 @@ package struct ServerSentEventParser {
     defer {
       type = ""
       data = []
+      eventBytes = 0
       id = nil
     }
     if let id { lastEventID = id }
@@ -87,4 +103,11 @@ package struct ServerSentEventParser {
     return ServerSentEvent(
       type: type.isEmpty ? "message" : type, data: data.joined(separator: "\n"), id: id)
   }
+}
+
+/// An event that has more bytes than a client takes.
+package struct StreamTooLarge: Error, CustomStringConvertible {
+  let bound: Int
+
+  package var description: String { "the server sent an event of more than \(bound) bytes" }
 }

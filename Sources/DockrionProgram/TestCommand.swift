@@ -47,7 +47,7 @@ package struct TestCommand: ParsableCommand {
     let outcome = try run.play(agent, input: input) { sequence, record in
       var writer = ByteWriter()
       record.write(sequence: sequence, id: false, to: &writer)
-      for event in parser.feed(writer.bytes) {
+      for event in try parser.feed(writer.bytes) {
         printer.print(event)
         last = event
       }

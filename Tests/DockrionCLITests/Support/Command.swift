@@ -88,8 +88,11 @@ final class Command {
   func signal(_ number: Int32) { if status == nil { kill(pid, number) } }
 
   /// Waits for its end.
-  func finish(within seconds: Double = 20) throws -> Result {
+  ///
+  /// - Parameter look: called again and again meanwhile, such as to read what a terminal shows.
+  func finish(within seconds: Double = 20, _ look: () -> Void = {}) throws -> Result {
     let ended = eventually(within: seconds) {
+      look()
       var status: Int32 = 0
       guard waitpid(pid, &status, WNOHANG) == pid else { return false }
       self.status = status
