@@ -102,7 +102,7 @@ import Testing
       let browser = try Browser()
       let address = "'http://127.0.0.1:\(server.port)/invoke/stream'"
       try browser.open("http://127.0.0.1:\(pages.port)/")
-      let result = try browser.evaluate("read(\(address), {tokens: 10, interval_ms: 100})")
+      let result = try browser.evaluate("read(\(address), {tokens: 10, interval_ms: 300})")
       var parser = FrameParser()
       let text = try #require(result["text"]?.string, "\(result)")
       let events = try parser.feed(Array(text.utf8), arrival: 0).compactMap(\.event)

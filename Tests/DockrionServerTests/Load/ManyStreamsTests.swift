@@ -3,13 +3,19 @@ import Testing
 @Suite(.ownsMachine) struct ManyStreamsTests {
   @Test func aThousandStreamsOfTwentyTokensFinishTogetherAndLoseNothing() throws {
     try withServer(dockfile("scripted")) { server throws in
-      let request = requestText("POST", "/invoke/stream", body: #"{"tokens":20,"interval_ms":50}"#)
-      let streams = ManyStreams(to: server.port, requests: Array(repeating: request, count: 1000))
-      let start = monotonicNanoseconds()
-      try streams.run(within: 20) { streams.endedCount == 1000 }
-      let duration = seconds(since: start)
-      print("1,000 streams of 20 tokens, 50 ms apart: all ended after \(duration) s")
-      #expect(duration < 4)
+      func thousand(_ body: String) throws -> (ManyStreams, Double) {
+        let request = requestText("POST", "/invoke/stream", body: body)
+        let streams = ManyStreams(to: server.port, requests: Array(repeating: request, count: 1000))
+        let start = monotonicNanoseconds()
+        try streams.run(within: 60) { streams.endedCount == 1000 }
+        return (streams, seconds(since: start))
+      }
+      // The same work without the pauses.
+      let (_, work) = try thousand(#"{"tokens":20}"#)
+      let (streams, duration) = try thousand(#"{"tokens":20,"interval_ms":50}"#)
+      print("1,000 streams of 20 tokens: at once \(work) s, 50 ms apart \(duration) s")
+      // The pauses of one are 0.95 s, and those of the others pass meanwhile.
+      #expect(duration < 2 + 4 * work)
       #expect(try sequences(streams.bodies()).allSatisfy { $0 == Array(1...22) })
       #expect(try eventually(within: 5) { try server.metrics().sum("dockrion_active_runs") == 0 })
     }
@@ -23,6 +29,16 @@ import Testing
       try warm.run(within: 10) { warm.answeredCount == 100 }
       warm.closeAll()
       #expect(try eventually(within: 10) { try server.metrics().sum("dockrion_active_runs") == 0 })
+      func median() throws -> Double {
+        var times: [Double] = []
+        for _ in 0..<9 {
+          let start = monotonicNanoseconds()
+          #expect(try server.post("/invoke", #"{"tokens":1}"#).status == 200)
+          times.append(seconds(since: start))
+        }
+        return times.sorted()[4]
+      }
+      let alone = try median()
       let before = server.residentBytes
 
       let streams = ManyStreams(to: server.port, requests: Array(repeating: request, count: 2000))
@@ -35,9 +51,9 @@ import Testing
       #expect(cost < 12 * 1024)
       #expect(threads < 40)
       #expect(try server.metrics().sum("dockrion_active_runs") == 2000)
-      let start = monotonicNanoseconds()
-      #expect(try server.post("/invoke", #"{"tokens":1}"#).status == 200)
-      #expect(seconds(since: start) < 0.5)
+      let beside = try median()
+      print("/invoke: \(alone * 1000) ms alone, \(beside * 1000) ms beside 2,000 held streams")
+      #expect(beside < 0.05 + 5 * alone)
       streams.closeAll()
       #expect(try eventually(within: 10) { try server.metrics().sum("dockrion_active_runs") == 0 })
     }
@@ -60,20 +76,20 @@ import Testing
 
   @Test func agentsThatBlockTheirThreadStallNobody() throws {
     try withServer(dockfile("scripted")) { server throws in
-      let request = requestText("POST", "/invoke/stream", body: #"{"tokens":1,"block_ms":2000}"#)
+      let request = requestText("POST", "/invoke/stream", body: #"{"tokens":1,"block_ms":6000}"#)
       let blocked = ManyStreams(to: server.port, requests: Array(repeating: request, count: 8))
       try blocked.run(within: 10) { blocked.answeredCount == 8 }
-      let start = monotonicNanoseconds()
-      var slowest = 0.0
-      while seconds(since: start) < 1.2 {
-        let asked = monotonicNanoseconds()
+      // All of these are answered before one of the eight has ended.
+      for _ in 0..<20 {
         #expect(try server.post("/invoke", #"{"tokens":2,"interval_ms":1}"#).status == 200)
         #expect(try server.get("/health").status == 200)
-        slowest = max(slowest, seconds(since: asked))
       }
-      print("beside 8 blocking agents: the slowest /invoke and /health together took \(slowest * 1000) ms")
-      #expect(slowest < 0.5)
-      #expect(blocked.endedCount == 0, "the agents blocked all the while")
+      var looks = 0
+      try blocked.run(within: 5) {
+        looks += 1
+        return looks > 3
+      }
+      #expect(blocked.endedCount == 0, "the requests waited for agents that block")
       try blocked.run(within: 20) { blocked.endedCount == 8 }
       #expect(try sequences(blocked.bodies()).allSatisfy { $0 == [1, 2, 3] })
     }

@@ -8,18 +8,18 @@ import Testing
 
   @Test(arguments: [SIGTERM, SIGINT])
   func anIdleServerStopsAtOnceWithExitCode0(_ signal: Int32) throws {
-    let server = try ServerProcess(Self.patient(10))
+    let server = try ServerProcess(Self.patient(120))
     let idle = try server.connect()
     #expect(try idle.request("GET", "/health").status == 200)
     let start = monotonicNanoseconds()
     server.signal(signal)
     #expect(server.waitForExit(within: 5) == 0)
-    #expect(seconds(since: start) < 2)
+    #expect(seconds(since: start) < 60, "it waited out a part of the grace")
   }
 
   @Test func duringAGracefulStopNewRunsAreRefusedAndThoseThatRunComeToTheirEnd() throws {
     let server = try ServerProcess(Self.patient(20))
-    let body = #"{"tokens":30,"interval_ms":50}"#
+    let body = #"{"tokens":30,"interval_ms":150}"#
     let direct = try server.invokeStream(body, headers: ["X-Request-Id: r"])
     #expect(try direct.event()?.type == "started")
     let run = try server.startRun(body)
@@ -29,7 +29,7 @@ import Testing
     server.signal(SIGTERM)
     // The signal is asynchronous: ask on a connection from before until the answer changes.
     var ready: Response?
-    let turned = try eventually(within: 1) {
+    let turned = try eventually(within: 3) {
       ready = try early.request("GET", "/ready")
       return ready?.status == 503
     }
@@ -69,11 +69,11 @@ import Testing
     #expect(storedEvents.last?.type == "cancelled")
     #expect(try invoke.response(to: "POST").status == 503)
     #expect(server.waitForExit(within: 5) == 0)
-    #expect((0.9...4).contains(seconds(since: start)))
+    #expect(seconds(since: start) > 0.9)
   }
 
   @Test func aSecondSignalEndsAtOnce() throws {
-    let server = try ServerProcess(Self.patient(60))
+    let server = try ServerProcess(Self.patient(120))
     let held = try server.invokeStream(#"{"tokens":1,"hang":true}"#)
     #expect(try held.event()?.type == "started")
     let early = try server.connect()
@@ -82,7 +82,7 @@ import Testing
     let start = monotonicNanoseconds()
     server.signal(SIGTERM)
     #expect(server.waitForExit(within: 5) != nil)
-    #expect(seconds(since: start) < 2)
+    #expect(seconds(since: start) < 60, "it waited out a part of the grace")
   }
 
   @Test func anAgentThatBlocksItsThreadDoesNotHoldAStopUp() throws {
@@ -93,7 +93,7 @@ import Testing
     server.signal(SIGTERM)
     #expect(try held.remainingEvents().last?.type == "cancelled")
     #expect(server.waitForExit(within: 10) == 0)
-    #expect(seconds(since: start) < 6)
+    #expect(seconds(since: start) < 30, "it waited for the agent, which blocks for a minute")
   }
 
   @Test func aClientThatDoesNotReadDoesNotHoldAStopUp() throws {

@@ -4,8 +4,15 @@ import Foundation
 struct Deadline: Sendable {
   let nanoseconds: UInt64
 
+  /// - Parameter seconds: what an idle machine gets; a busy one gets as many times that as threads share a core.
   static func `in`(_ seconds: Double) -> Deadline {
-    Deadline(nanoseconds: monotonicNanoseconds() + UInt64(seconds * 1e9))
+    Deadline(nanoseconds: monotonicNanoseconds() + UInt64(seconds * share * 1e9))
+  }
+
+  /// Threads a core that run or want to, over the last minute; 1 at least.
+  private static var share: Double {
+    var load = 0.0
+    return getloadavg(&load, 1) == 1 ? max(1, load / Double(ProcessInfo.processInfo.activeProcessorCount)) : 1
   }
 
   var hasPassed: Bool { monotonicNanoseconds() >= nanoseconds }

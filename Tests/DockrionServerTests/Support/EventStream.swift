@@ -171,6 +171,18 @@ final class EventStream {
     return events
   }
 
+  /// The same, for a response in chunks: it is read to its end before anything is looked at, as fast as it comes.
+  func eventsOfTheWhole(within seconds: Double = 10) throws -> [Event] {
+    var raw: [UInt8] = []
+    while !parser.isFinished, !raw.suffix(7).elementsEqual(Array("\r\n0\r\n\r\n".utf8)) {
+      let bytes = try connection.receive(until: .in(seconds))
+      guard !bytes.isEmpty else { break }
+      raw += bytes
+    }
+    try take(parser.feed(raw))
+    return try remainingEvents(within: seconds)
+  }
+
   /// Whether the response came in chunks.
   var isChunked: Bool { parser.isChunked }
 
