@@ -220,6 +220,10 @@ enum DockfileSchema {
       ),
       ("request_timeout_seconds", integer("Seconds a request may take to arrive.", 1...3600, default: 30)),
       ("keep_alive_seconds", integer("Seconds a connection may idle.", 1...3600, default: 75)),
+      (
+        "expose_errors",
+        boolean("Sends clients the text of an agent's error that is no AgentError.", default: false)
+      ),
     ])
 
   private static let auth = section(

@@ -37,6 +37,18 @@ public enum Limits {
   public static let shutdownFlushSeconds = 1
   /// What one run counts for in `streaming.memory.max_bytes` besides its events.
   public static let runOverheadBytes = 1536
+  /// Lines in the log about refused requests of one kind in a second.
+  public static let refusalLinesPerSecond = 10
+  /// Codes of agents' errors that the metrics tell apart.
+  public static let errorCodesMax = 32
+  /// Bytes of an error's text, or of a name in it, in the log.
+  public static let logTextBytesMax = 4096
+  /// Bytes of a path or a user agent in the access log.
+  public static let accessFieldBytesMax = 2048
+  /// Bytes of the access log that may wait for the disk; further lines are lost, and counted …
+  public static let accessLogBytesMax = 4 << 20
+  /// … and seconds that the last of them get at the end of the process.
+  public static let accessLogCloseSeconds = 1
   /// Events taken from one ring in one go, so that one busy agent cannot hold the loop.
   public static let drainEventsMax = 1024
   /// Bytes of events that go to Redis in one command, about.

@@ -37,7 +37,8 @@ package struct Program: Sendable {
         if code.isSuccess {
           if !message.isEmpty { Output.line(message) }
         } else if !message.isEmpty {
-          Report.error(message)
+          let format = LineLogHandler.Format.asked(in: CommandLine.arguments)
+          Report.error(format.lines(message, level: .critical))
         }
         exit(code == .validationFailure ? Exit.usage : code.rawValue)
       }

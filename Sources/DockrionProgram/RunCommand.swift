@@ -9,7 +9,7 @@ package struct RunCommand: ParsableCommand {
     abstract: "Serves the agent that a Dockfile describes.",
     discussion: """
       Prints where it listens and a curl line to try it. SIGTERM or SIGINT stops it: running agents get \
-      runtime.shutdown_grace_seconds to end; a second signal ends at once.
+      runtime.shutdown_grace_seconds to end; a second signal ends at once. SIGUSR1 reopens the access log.
 
       Example: dockrion run config/Dockfile.yaml --port 9000
       """)
@@ -29,13 +29,19 @@ package struct RunCommand: ParsableCommand {
   @Option(help: "trace, debug, info, notice, warning, error or critical.")
   var logLevel = LogLevel.notice
 
-  @Option(help: "text or json.")
+  @Option(help: "text or json; with json the lines of the start are JSON too.")
   var logFormat = LineLogHandler.Format.text
+
+  @Option(
+    help: ArgumentHelp(
+      "A file that gets a line of JSON for each request, or - for standard output.", valueName: "file"))
+  var accessLog: String?
 
   package func validate() throws {
     if let port, !(0...65_535).contains(port) {
       throw ValidationError("--port: \(port) is out of range (1…65535, or 0 for a free one)")
     }
+    if accessLog == "" { throw ValidationError("--access-log: a file's path is needed, or -") }
     if unixSocket != nil, host != nil || port != nil {
       throw ValidationError(
         "--unix-socket stands alone: a server listens on a socket or on --host and --port")
@@ -52,11 +58,24 @@ package struct RunCommand: ParsableCommand {
       if let host { (file.expose.host, file.expose.unixSocket) = (host, nil) }
       if let port { (file.expose.port, file.expose.unixSocket) = (port, nil) }
       if let unixSocket { file.expose.unixSocket = unixSocket }
-      try Dockrion.serve(file)
+      file.runtime.accessLog = accessLog
+      try Dockrion.serve(file) { StartLines.print(format.lines($0, level: .notice)) }
     } catch {
-      Report.error("dockrion: \(error)")
+      Report.error(format == .json ? format.lines("\(error)", level: .critical) : "dockrion: \(error)")
       throw ExitCode(1)
     }
+  }
+}
+
+extension LineLogHandler.Format {
+  /// What a command line asks for that could not be read as a whole, so that its errors have that form too.
+  static func asked(in arguments: [String]) -> LineLogHandler.Format {
+    guard arguments.dropFirst().first == RunCommand.configuration.commandName else { return .text }
+    for (index, argument) in arguments.enumerated() {
+      if argument == "--log-format=json" { return .json }
+      if argument == "--log-format", arguments.dropFirst(index + 1).first == "json" { return .json }
+    }
+    return .text
   }
 }
 

@@ -41,9 +41,9 @@ public enum Dockrion {
 }
 
 /// What a person sees at start.
-enum StartLines {
+package enum StartLines {
   /// Writes the line to standard output. When nobody reads it, the server serves all the same.
-  static func print(_ line: String) {
+  package static func print(_ line: String) {
     var rest = Array((line + "\n").utf8)[...]
     while !rest.isEmpty {
       let count = rest.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }

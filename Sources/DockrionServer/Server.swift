@@ -27,9 +27,11 @@ final class Server {
   /// The end of `/invoke`'s reply, up to the latency.
   let invokeTail: [UInt8]
   var metrics: Metrics
+  let failures: FailureLog
+  let accessLog: AccessLog?
   private(set) var backend: (any RunBackend)!
   private let loop: EventLoop
-  private let deadlines = DeadlineQueues()
+  private let deadlines: DeadlineQueues
   private let listener: HTTPListener
   private let ready: ReadyQueue<Execution>
   private let parsed: ReadyQueue<PayloadParse>
@@ -52,6 +54,7 @@ final class Server {
   private var warmUpEnds: Int64?
   private var stopRequest: StopRequest?
   private var handlesSignals = false
+  private var reopensOnSignal = false
   private var hasBeenSignalled = false
   private var ids = RandomIDs()
   private var overflowLoggedAt: Int64 = 0
@@ -74,7 +77,14 @@ final class Server {
     router = Router(dockfile)
     metrics = Metrics(routes: router.metricNames)
     let loop = try EventLoop()
-    self.loop = loop
+    let deadlines = DeadlineQueues()
+    (self.loop, self.deadlines) = (loop, deadlines)
+    failures = FailureLog(logger, deadlines)
+    if let path = dockfile.runtime.accessLog {
+      accessLog = try AccessLog(path, deadlines, logger)
+    } else {
+      accessLog = nil
+    }
     let wakeup = loop.wakeup
     ready = ReadyQueue { wakeup.wake() }
     parsed = ReadyQueue { wakeup.wake() }
@@ -84,7 +94,8 @@ final class Server {
       Execution.Environment(
         Execution.Description(agentName: dockfile.agent.name, framework: dockfile.agent.framework),
         Execution.Route(filter: dockfile.streaming.filter, hasEvents: hasEvents),
-        ringCapacity: dockfile.runtime.ringCapacity, ready: ready, workers: workers, counters: workerCounters)
+        ringCapacity: dockfile.runtime.ringCapacity, ready: ready, workers: workers, counters: workerCounters,
+        exposesErrors: dockfile.runtime.exposeErrors)
     }
     (withEvents, withoutEvents) = (environment(true), environment(false))
     hasHeartbeats = dockfile.streaming.filter.passes(.heartbeat)
@@ -114,6 +125,7 @@ final class Server {
     }
     listener.handle = { [unowned self] in handle($0) }
     listener.onOverflow = { [unowned self] in overflowed($0) }
+    if accessLog != nil { listener.onEnd = { [unowned self] in ended($0) } }
   }
 
   // MARK: Running
@@ -147,6 +159,8 @@ final class Server {
     backend.close()
     // What the backend says last is written by the loop.
     for _ in 0..<3 { loop.turn(waiting: false) }
+    failures.close()
+    accessLog?.close()
   }
 
   private func tick() {
@@ -178,14 +192,15 @@ final class Server {
   /// True while new runs are taken.
   var isServing: Bool { phase == .serving }
 
-  /// Lets these signals stop the server.
+  /// Lets these signals stop the server, and SIGUSR1 reopen its access log unless it is one of them.
   ///
   /// - Throws: `ServerError` when another server of the process handles signals.
   func handleSignals(_ numbers: [Int32]) throws(ServerError) {
     guard !numbers.isEmpty else { return }
     try SignalOwner.take()
     handlesSignals = true
-    loop.handleSignals(numbers) { [unowned self] in signalled($0) }
+    reopensOnSignal = !numbers.contains(SIGUSR1)
+    loop.handleSignals(reopensOnSignal ? numbers + [SIGUSR1] : numbers) { [unowned self] in signalled($0) }
   }
 
   /// Gives the signals back.
@@ -203,6 +218,11 @@ final class Server {
   }
 
   private func signalled(_ number: Int32) {
+    if number == SIGUSR1, reopensOnSignal {
+      if accessLog == nil { logger.notice("SIGUSR1: there is no access log to reopen (--access-log)") }
+      accessLog?.reopen()
+      return
+    }
     if hasBeenSignalled {
       logger.notice("second signal, ending at once")
       _exit(128 + number)
@@ -268,7 +288,7 @@ final class Server {
       invocations.append(nil)
     }
     let execution = Execution(slot: slot, encoder: identity, hasEvents ? withEvents : withoutEvents)
-    let invocation = Invocation(execution, sink, execution.start(agent, input: input))
+    let invocation = Invocation(execution, sink, execution.start(agent, input: input), startedAt: now)
     invocations[slot] = invocation
     return invocation
   }
@@ -292,6 +312,7 @@ final class Server {
         metrics.emitToWrite.add(max(0, lastNow - record.emittedAt))
       }
       guard record.ending == nil else {
+        if case .failed(let error) = record.ending { logFailure(of: invocation, error) }
         invocation.hasEnded = true
         invocations[execution.slot] = nil
         freeSlots.append(execution.slot)
@@ -306,6 +327,11 @@ final class Server {
       }
     }
     if taken > 0 {
+      // Behind `started`, which is the server's word and not the agent's.
+      if invocation.taken < 2, invocation.taken + taken >= 2, execution.hasEvents {
+        metrics.firstEvent(nanoseconds: now - invocation.startedAt)
+      }
+      invocation.taken += taken
       execution.drained()
       invocation.sink?.flush()
     }
@@ -314,6 +340,7 @@ final class Server {
   /// Nobody wants this agent's events any more: it is cancelled, and what it still says is dropped.
   func letGo(_ invocation: Invocation) {
     invocation.sink?.flush()
+    if invocation.sink != nil { metrics.runEnded(nanoseconds: now - invocation.startedAt) }
     invocation.sink = nil
     if invocation.hasEnded { return }
     invocation.execution.cancel(invocation.task)
@@ -357,8 +384,11 @@ final class Server {
   }
 
   /// The client's address, for the log.
-  private func client(_ exchange: Exchange) -> String {
+  func client(_ exchange: Exchange) -> String {
     let peer = dockfile.expose.unixSocket == nil ? exchange.connection.peerAddress : "unix"
+    if exchange.forwardedFor == nil, !dockfile.expose.trustedProxies.isEmpty {
+      exchange.forwardedFor = exchange.readForwardedFor()
+    }
     return dockfile.expose.trustedProxies.client(peer: peer, forwardedFor: exchange.forwardedFor)
   }
 
@@ -403,7 +433,12 @@ final class Server {
         activeRuns: activeCount, directStreams: directStreams, subscriptions: subscriptions,
         ringFullWaits: workerCounters.ringFullWaits.load(ordering: .relaxed), logBytes: backend.bytes,
         sentBytes: listener.sentBytes, connections: listener.connectionCount,
-        bufferedBytes: listener.bufferedBytes, redis: backend.redisFigures),
+        bufferedBytes: listener.bufferedBytes,
+        limits: Metrics.Limits(
+          runs: dockfile.runtime.maxConcurrentRuns, connections: listener.limits.maxConnections,
+          logBytes: dockfile.streaming.maxLogBytes, descriptors: ProcessFacts.descriptorLimit()),
+        redis: backend.redisFigures,
+        accessLogLost: accessLog?.lostLines),
       to: &out)
   }
 }

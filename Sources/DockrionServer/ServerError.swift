@@ -10,6 +10,7 @@ public struct ServerError: Error, Sendable, CustomStringConvertible {
     /// Another server of the process handles signals.
     case signalsTaken
     case threadFailed
+    case unwritableLog
   }
 
   public let code: Code

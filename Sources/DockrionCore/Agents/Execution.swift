@@ -46,11 +46,14 @@ public final class Execution: ReadyItem {
     let ready: ReadyQueue<Execution>
     let workers: Workers
     let counters: WorkerCounters
+    let exposesErrors: Bool
 
-    /// - Parameter ringCapacity: events of one agent that may wait for the loop; see `EventRing`.
+    /// - Parameters:
+    ///   - ringCapacity: events of one agent that may wait for the loop; see `EventRing`.
+    ///   - exposesErrors: whether clients get the text of errors that are no `AgentError`.
     public init(
       _ description: Description, _ route: Route, ringCapacity: Int, ready: ReadyQueue<Execution>,
-      workers: Workers, counters: WorkerCounters
+      workers: Workers, counters: WorkerCounters, exposesErrors: Bool = true
     ) {
       self.description = description
       self.route = route
@@ -58,6 +61,7 @@ public final class Execution: ReadyItem {
       self.ready = ready
       self.workers = workers
       self.counters = counters
+      self.exposesErrors = exposesErrors
     }
   }
 
@@ -121,6 +125,8 @@ public final class Execution: ReadyItem {
 
   // MARK: The worker's side
 
+  /// False behind `/invoke`, which has none.
+  package var hasEvents: Bool { environment.route.hasEvents }
   var workers: Workers { environment.workers }
   private var description: Description { environment.description }
   private var route: Route { environment.route }
@@ -175,7 +181,7 @@ public final class Execution: ReadyItem {
     if error is CancellationError, !isRunning {
       return EventRecord(silent: .cancelled, .cancelled)
     }
-    let error = AgentError(error).withDetailsThatCanBeSent()
+    let error = AgentError(error, exposesText: environment.exposesErrors).withDetailsThatCanBeSent()
     return route.hasEvents ? encoder.failureRecord(error) : EventRecord(silent: .error, .failed(error))
   }
 

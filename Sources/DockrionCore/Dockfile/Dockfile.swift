@@ -120,6 +120,11 @@ public struct Dockfile: Sendable {
     /// Bytes that may wait on all connections together, 32 MiB…1 TiB: of requests that are not whole, and of replies
     /// and events that clients have not taken. Beyond it the connections with most are closed.
     public var maxBufferedBytes = 256 << 20
+    /// Sends clients the text of an agent's error that is no `AgentError`; otherwise only the log has it.
+    public var exposeErrors = false
+    /// The file that gets a line for each request, or `-` for standard output; nil writes none. No key of the file
+    /// sets it.
+    public var accessLog: String?
 
     public init() {}
   }

@@ -69,7 +69,7 @@ public final class EventRecord: Sendable {
 public enum AgentEnding: Sendable {
   /// Its output in JSON.
   case completed(output: [UInt8], latencySeconds: Double)
-  case failed(AgentError)
+  indirect case failed(AgentError)
   /// It noticed that it was cancelled.
   case cancelled
 }
@@ -84,6 +84,8 @@ public struct AgentError: Error, Sendable, Hashable, CustomStringConvertible {
   public var message: String
   /// Anything else that helps; left out of the event when nil.
   public var details: JSONObject?
+  /// What was thrown, where clients may not see it: for the log.
+  package private(set) var hidden: String?
 
   public init(code: String = "AGENT_ERROR", message: String, details: JSONObject? = nil) {
     self.code = code
@@ -114,8 +116,17 @@ public struct AgentError: Error, Sendable, Hashable, CustomStringConvertible {
     return AgentError(code: code, message: message, details: ["unreadable": .string(problem)])
   }
 
-  /// What any error is to a client: an `AgentError` as it is, another one as `AGENT_ERROR` with its description.
-  public init(_ error: any Error) {
-    self = (error as? AgentError) ?? AgentError(message: String(describing: error))
+  /// What any error is to a client: an `AgentError` as it is, another one as `AGENT_ERROR`.
+  ///
+  /// - Parameter exposesText: whether the other one's description is the message; otherwise it is `the agent failed`.
+  public init(_ error: any Error, exposesText: Bool = true) {
+    if let error = error as? AgentError {
+      self = error
+    } else if exposesText {
+      self.init(message: String(describing: error))
+    } else {
+      self.init(message: "the agent failed")
+      hidden = String(describing: error)
+    }
   }
 }

@@ -8,6 +8,8 @@ struct ErrorReply: Error {
   var details: [UInt8]?
   /// Closes the connection afterwards, where the bytes that follow cannot be trusted.
   var closes = false
+  /// An agent's own error, which the log has already.
+  var isLogged = false
 
   /// - Parameter retryAfter: seconds for `Retry-After`.
   init(_ status: Int, _ code: String, _ message: String, retryAfter: Int? = nil) {

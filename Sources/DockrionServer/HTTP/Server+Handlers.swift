@@ -39,9 +39,9 @@ extension Server {
     switch endpoint {
     case .invoke, .invokeStream, .createRun: try begin(exchange, endpoint)
     case .listRuns: try listRuns(exchange)
-    case .run: showRun(exchange, try validID(runID))
-    case .cancelRun: try cancelRun(exchange, try validID(runID))
-    case .runEvents: try subscribe(exchange, try validID(runID))
+    case .run: showRun(exchange, try validID(exchange, runID))
+    case .cancelRun: try cancelRun(exchange, try validID(exchange, runID))
+    case .runEvents: try subscribe(exchange, try validID(exchange, runID))
     case .health, .ready, .metrics, .info, .schema, .openAPI, .welcome: try operate(exchange, endpoint)
     }
   }
@@ -79,6 +79,7 @@ extension Server {
     }
     body.writer.append("}")
     if error.closes { exchange.closeAfterReply() }
+    log(error, exchange)
     reply(exchange, error.status, headers: error.headers, body: body.writer.bytes)
   }
 
@@ -140,6 +141,7 @@ extension Server {
     if endpoint == .createRun { return try createRun(exchange, input) }
     try checkRoom()
     let encoder = EventEncoder(identity: .request(requestID(exchange)))
+    exchange.identity = encoder.identity
     if endpoint == .invoke {
       exchange.dropLargeBody()
       let sink = InvokeReply(exchange, self)
@@ -157,12 +159,13 @@ extension Server {
 
   // MARK: Pattern B
 
-  private func validID(_ encoded: String?) throws(ErrorReply) -> String {
+  private func validID(_ exchange: Exchange, _ encoded: String?) throws(ErrorReply) -> String {
     let encoded = encoded ?? ""
     let id = Query.decode(encoded) ?? encoded
     guard id.isClientID else {
       throw ErrorReply(400, "VALIDATION_ERROR", "run_id: \"\(id.prefix(60))\" \(Self.idRule)")
     }
+    exchange.identity = .run(id)
     return id
   }
 
@@ -195,7 +198,9 @@ extension Server {
 
   private func createRun(_ exchange: Exchange, _ input: JSONObject) throws(ErrorReply) {
     var hasReserved = false
-    let request = RunRequest(id: try clientID(exchange), key: try idempotencyKey(exchange)) {
+    let id = try clientID(exchange)
+    exchange.identity = id.map { .run($0) }
+    let request = RunRequest(id: id, key: try idempotencyKey(exchange)) {
       [unowned self] () throws(ErrorReply) in
       try checkRoom()
       runsToStart += 1
@@ -232,6 +237,7 @@ extension Server {
   }
 
   private func replyCreated(_ exchange: Exchange, _ id: String, _ createdAt: Int64) {
+    exchange.identity = .run(id)
     body.writer.removeAll(keepingAtMost: 256 << 10)
     body.writer.append("{\"run_id\":\"")
     body.writer.append(id)

@@ -21,6 +21,8 @@ final class Connection: DeadlineTarget {
   private var closing = false
   private var countedUnsent = 0
   private var received = 0
+  /// Bytes of replies so far, sent or waiting.
+  private(set) var repliedBytes = 0
   // Between a reply and the first byte of the next request.
   private var isKeptAlive = false
   private var inputCallback: OpaquePointer?
@@ -165,6 +167,7 @@ final class Connection: DeadlineTarget {
   func send(_ bytes: UnsafeRawBufferPointer) {
     guard isOpen, !closing, let base = bytes.baseAddress else { return }
     listener.sentBytes += bytes.count
+    repliedBytes &+= bytes.count
     var sent = 0
     if backlog == 0 {
       sent = Glibc.send(descriptor, base, bytes.count, Int32(MSG_NOSIGNAL))

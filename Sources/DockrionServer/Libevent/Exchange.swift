@@ -24,15 +24,26 @@ final class Exchange {
   var owner: (any ExchangeOwner)?
   /// `X-Forwarded-For`, kept for the log where some proxies are trusted.
   var forwardedFor: String?
+  /// Whom it is about, once that is known.
+  var identity: EventEncoder.Identity?
+  /// The status that was sent; 0 before.
+  private(set) var status = 0
+  /// `User-Agent`, kept where the headers are dropped before the end and somebody wants to know.
+  private(set) var userAgent: String?
   private var request: RequestPointer?
   private var mustClose = false
   private var isUnread = false
+  private let repliedBefore: Int
 
   init(_ connection: Connection, _ request: RequestPointer) {
     self.connection = connection
     self.request = request
     startedAt = connection.listener.now
+    repliedBefore = connection.repliedBytes
   }
+
+  /// Bytes of the reply that the socket has taken.
+  var sentBytes: Int { max(0, connection.repliedBytes - repliedBefore - connection.backlog) }
 
   // MARK: The request
 
@@ -105,6 +116,7 @@ final class Exchange {
   func dropBody() {
     if let buffer = request?.pointee.input_buffer { evbuffer_drain(buffer, evbuffer_get_length(buffer)) }
     connection.countReceived()
+    if connection.listener.onEnd != nil { userAgent = header("User-Agent") }
     if let headers = request?.pointee.input_headers, !wantsClose, isHTTP11 { evhttp_clear_headers(headers) }
   }
 
@@ -188,6 +200,7 @@ final class Exchange {
   var isHead: Bool { request?.pointee.type == EVHTTP_REQ_HEAD }
 
   private func writeStatus(_ status: Int, to out: inout ByteWriter) {
+    self.status = status
     out.append("HTTP/1.1 ")
     out.append(decimal: status)
     out.append(UInt8(ascii: " "))
@@ -223,6 +236,7 @@ final class Exchange {
   /// Hands the request back to evhttp; for the listener, at the end of a tick.
   func handBack() {
     guard let request else { return }
+    connection.listener.onEnd?(self)
     self.request = nil
     owner = nil
     connection.end(request, closing: mustClose, unread: isUnread)
@@ -231,6 +245,7 @@ final class Exchange {
   /// The connection is gone: evhttp has left the request to us unless it is still attached.
   func connectionClosed(_ reason: CloseReason) {
     guard let request else { return }
+    connection.listener.onEnd?(self)
     self.request = nil
     if evhttp_request_get_connection(request) == nil { connection.listener.freeSoon(request) }
     let told = owner

@@ -34,6 +34,8 @@ final class HTTPListener {
   var output = ByteWriter(capacity: 4096)
   /// Answers requests.
   var handle: (Exchange) -> Void = { _ in }
+  /// Told of each exchange that is over, while its request can still be read; nil where nobody wants to know.
+  var onEnd: ((Exchange) -> Void)?
 
   private let loop: EventLoop
   private let http: OpaquePointer

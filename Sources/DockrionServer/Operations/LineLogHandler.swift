@@ -30,29 +30,91 @@ public struct LineLogHandler: LogHandler {
 
   public func log(event: LogEvent) {
     var line = ByteWriter(capacity: 256)
-    let all = metadata.merging(event.metadata ?? [:]) { _, own in own }.sorted { $0.key < $1.key }
-    switch format {
-    case .text:
-      line.append(timestamp: Clock.wallNanoseconds())
-      line.append(" \(event.level) \(label): \(event.message)")
-      for (key, value) in all { line.append(" \(key)=\(value)") }
-    case .json:
-      line.append("{\"timestamp\":\"")
-      line.append(timestamp: Clock.wallNanoseconds())
-      line.append("\",\"level\":\"\(event.level)\",\"logger\":")
-      line.append(json: label)
-      line.append(",\"message\":")
-      line.append(json: event.message.description)
-      for (key, value) in all {
-        line.append(",")
-        line.append(json: key)
-        line.append(":")
-        line.append(json: "\(value)")
-      }
-      line.append("}")
-    }
+    let all = metadata.merging(event.metadata ?? [:]) { _, own in own }
+    line.append(logLine: event.message.description, event.level, label, all, format)
     line.append("\n")
     // A log that cannot be written has nowhere to say so.
     _ = write(STDERR_FILENO, line.bytes.baseAddress, line.bytes.count)
+  }
+}
+
+extension LineLogHandler.Format {
+  /// What a program says outside its log, at its start or its end: for people as it is, for programs each line as
+  /// one of the log.
+  public func lines(_ text: String, level: Logger.Level, label: String = "dockrion") -> String {
+    guard self == .json else { return text }
+    return text.split(separator: "\n").map { part in
+      var line = ByteWriter(capacity: 256)
+      line.append(logLine: String(part), level, label, [:], .json)
+      return String(decoding: line.bytes, as: UTF8.self)
+    }.joined(separator: "\n")
+  }
+}
+
+extension ByteWriter {
+  fileprivate mutating func append(
+    logLine message: String, _ level: Logger.Level, _ label: String, _ metadata: Logger.Metadata,
+    _ format: LineLogHandler.Format
+  ) {
+    let metadata = metadata.sorted { $0.key < $1.key }
+    let message = LogText.cut(message)
+    switch format {
+    case .text:
+      append(timestamp: Clock.wallNanoseconds())
+      append(" \(level) \(label): \(LogText.onOneLine(message))")
+      for (key, value) in metadata { append(" \(key)=\(LogText.value(LogText.cut("\(value)")))") }
+    case .json:
+      append("{\"timestamp\":\"")
+      append(timestamp: Clock.wallNanoseconds())
+      append("\",\"level\":\"\(level)\",\"logger\":")
+      append(json: label)
+      append(",\"message\":")
+      append(json: message)
+      for (key, value) in metadata {
+        append(",")
+        append(json: key)
+        append(":")
+        append(json: LogText.cut("\(value)"))
+      }
+      append("}")
+    }
+  }
+}
+
+/// Texts of others in a log of lines: clients and agents choose some of what is logged.
+enum LogText {
+  /// At most `Limits.logTextBytesMax` bytes and a note on how many there were.
+  static func cut(_ text: String) -> String {
+    let count = text.utf8.count
+    guard count > Limits.logTextBytesMax else { return text }
+    var end = text.utf8.index(text.utf8.startIndex, offsetBy: Limits.logTextBytesMax)
+    end = text.unicodeScalars.index(before: text.unicodeScalars.index(after: end))
+    return "\(text[..<end])… (\(count) bytes)"
+  }
+
+  /// Control characters written out: none of them begins a line or reaches a terminal.
+  static func onOneLine(_ text: String) -> String {
+    guard text.unicodeScalars.contains(where: isControl) else { return text }
+    var result = ""
+    for scalar in text.unicodeScalars {
+      if isControl(scalar) {
+        result += scalar.escaped(asASCII: true)
+      } else {
+        result.unicodeScalars.append(scalar)
+      }
+    }
+    return result
+  }
+
+  /// In quotes where it would not be one word.
+  static func value(_ text: String) -> String {
+    let isWord = !text.isEmpty && !text.utf8.contains { $0 <= 0x20 || $0 == UInt8(ascii: "\"") }
+    guard !isWord else { return onOneLine(text) }
+    let escaped = text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
+    return "\"\(onOneLine(escaped))\""
+  }
+
+  private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+    scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
   }
 }

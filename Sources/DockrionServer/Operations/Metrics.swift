@@ -40,6 +40,11 @@ struct Histogram {
     100_000, 500_000, 1_000_000, 5_000_000, 10_000_000, 50_000_000, 100_000_000, 500_000_000, 1_000_000_000,
     5_000_000_000, 10_000_000_000, 60_000_000_000, 600_000_000_000,
   ]
+  /// 10 ms … an hour, the default of `max_run_duration`, for what agents take.
+  static let runBounds: [Int64] = [
+    10, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000,
+    3_600_000,
+  ].map { $0 * 1_000_000 }
   /// 10 µs … 1 s, for what should take no time.
   static let delayBounds: [Int64] = [
     10_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 50_000_000,
@@ -66,7 +71,18 @@ struct Metrics {
     var sentBytes = 0
     var connections = 0
     var bufferedBytes = 0
+    var limits = Limits()
     var redis: Redis?
+    /// Nil where there is no access log.
+    var accessLogLost: Int?
+  }
+
+  /// What the gauges may reach, for alerts and dashboards.
+  struct Limits {
+    var runs = 0
+    var connections = 0
+    var logBytes = 0
+    var descriptors = 0
   }
 
   /// How the Redis backend does.
@@ -86,6 +102,9 @@ struct Metrics {
   private let startedAt = Double(Clock.wallNanoseconds()) / 1e9
   var emitToWrite = Histogram(bounds: Histogram.delayBounds)
   var loopLag = Histogram(bounds: Histogram.delayBounds)
+  private var errors: [String: Int] = [:]
+  private var firstEvents = Histogram(bounds: Histogram.runBounds)
+  private var runDurations = Histogram(bounds: Histogram.runBounds)
 
   init(routes: [String]) {
     self.routes = routes
@@ -103,6 +122,22 @@ struct Metrics {
   @inline(__always)
   mutating func event(_ kind: EventKind) { events[Int(kind.rawValue)] += 1 }
   mutating func run(_ status: RunStatus) { runs[status, default: 0] += 1 }
+  mutating func firstEvent(nanoseconds: Int64) { firstEvents.add(nanoseconds) }
+  mutating func runEnded(nanoseconds: Int64) { runDurations.add(nanoseconds) }
+
+  /// Counts a failed agent. Agents choose their codes: the first `DockrionCore.Limits.errorCodesMax` that look like one have a label
+  /// of their own, the others are `other`.
+  mutating func agentFailed(_ code: String) {
+    let isKnown =
+      errors[code] != nil || (errors.count < DockrionCore.Limits.errorCodesMax && Self.isCode(code))
+    errors[isKnown ? code : "other", default: 0] += 1
+  }
+
+  private static func isCode(_ text: String) -> Bool {
+    (1...64).contains(text.utf8.count)
+      && text.utf8.allSatisfy { (0x41...0x5A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F }
+  }
+
   mutating func streamClosed(_ reason: CloseReason) { closed[reason, default: 0] += 1 }
 
   func write(_ gauges: Gauges, to out: inout ByteWriter) {
@@ -120,10 +155,27 @@ struct Metrics {
       durations[index].write("dockrion_request_duration_seconds", labels: "route=\"\(route)\"", to: &out)
     }
     gauge("dockrion_active_runs", "Agents that execute now, behind any route.", gauges.activeRuns, &out)
+    gauge("dockrion_active_runs_limit", "As many agents may execute.", gauges.limits.runs, &out)
     head("dockrion_runs_total", "counter", "Runs of Pattern B by the status they reached.", &out)
     for status in RunStatus.allCases where status != .running {
       out.append("dockrion_runs_total{status=\"\(status.rawValue)\"} \(runs[status] ?? 0)\n")
     }
+    head(
+      "dockrion_agent_errors_total", "counter",
+      "Agents that failed, behind any route, by the code of the error.",
+      &out)
+    let codes = errors.keys.sorted()
+    for code in codes.isEmpty ? ["AGENT_ERROR"] : codes {
+      out.append("dockrion_agent_errors_total{code=\"\(code)\"} \(errors[code] ?? 0)\n")
+    }
+    head(
+      "dockrion_run_duration_seconds", "histogram",
+      "From an agent's start to its outcome, behind any route.", &out)
+    runDurations.write("dockrion_run_duration_seconds", labels: "", to: &out)
+    head(
+      "dockrion_first_event_seconds", "histogram",
+      "From an agent's start to the first event that it emitted itself, or its end.", &out)
+    firstEvents.write("dockrion_first_event_seconds", labels: "", to: &out)
     head("dockrion_open_streams", "gauge", "Event streams that are open now.", &out)
     out.append("dockrion_open_streams{pattern=\"a\"} \(gauges.directStreams)\n")
     out.append("dockrion_open_streams{pattern=\"b\"} \(gauges.subscriptions)\n")
@@ -144,13 +196,21 @@ struct Metrics {
     head("dockrion_loop_lag_seconds", "histogram", "How long one turn kept the event loop busy.", &out)
     loopLag.write("dockrion_loop_lag_seconds", labels: "", to: &out)
     gauge("dockrion_log_bytes", "Bytes that stored runs count for.", gauges.logBytes, &out)
+    gauge(
+      "dockrion_log_limit_bytes", "As many may they be; the oldest runs go first.", gauges.limits.logBytes,
+      &out)
     gauge("dockrion_connections", "Open client connections.", gauges.connections, &out)
+    gauge("dockrion_connections_limit", "As many may be open.", gauges.limits.connections, &out)
     gauge(
       "dockrion_buffered_bytes", "Bytes of unfinished requests and unsent replies on all connections.",
       gauges.bufferedBytes, &out)
     counter(
       "dockrion_overflows_total", "Connections closed because of runtime.max_buffered_bytes.", overflows, &out
     )
+    if let lost = gauges.accessLogLost {
+      counter(
+        "dockrion_access_log_lost_total", "Lines of the access log that could not be written.", lost, &out)
+    }
     if let redis = gauges.redis {
       gauge("dockrion_redis_up", "1 while every connection to Redis is ready.", redis.isUp ? 1 : 0, &out)
       counter(
@@ -162,6 +222,7 @@ struct Metrics {
     }
     gauge("process_resident_memory_bytes", "Resident memory.", ProcessFacts.residentBytes(), &out)
     gauge("process_open_fds", "Open file descriptors.", ProcessFacts.openDescriptors(), &out)
+    gauge("process_max_fds", "Open file descriptors at most.", gauges.limits.descriptors, &out)
     head("process_start_time_seconds", "gauge", "When the server started, in seconds since 1970.", &out)
     out.append("process_start_time_seconds \(startedAt)\n")
   }
@@ -215,6 +276,12 @@ enum ProcessFacts {
     var parameter = sched_param(sched_priority: 0)
     let batch: Int32 = 3  // SCHED_BATCH of <sched.h>, which the Glibc module leaves out
     _ = sched_setscheduler(0, batch, &parameter)
+  }
+
+  static func descriptorLimit() -> Int {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 0 }
+    return Int(clamping: limit.rlim_cur)
   }
 
   /// Raises the descriptor limit to the hard limit and returns it.

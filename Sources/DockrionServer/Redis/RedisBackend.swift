@@ -447,6 +447,9 @@ final class RedisBackend: RunBackend, RunKeeper {
   }
 
   func clearDeadline(_ token: DeadlineQueues.Token?) { server.clearDeadline(token) }
+
+  /// Logs that the server has ended a run with a failure of its own.
+  func logFailure(of id: String, _ error: AgentError) { server.logFailure(of: .run(id), error) }
 }
 
 extension ErrorReply {

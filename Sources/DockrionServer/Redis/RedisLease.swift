@@ -188,7 +188,8 @@ final class RedisLease: DeadlineTarget {
       { [unowned self] reply in
         guard reply.problem == nil else { return }
         if let key = reply.text {
-          backend.logger.warning("run \(id) failed: its server \(instance) is lost")
+          backend.logFailure(
+            of: id, AgentError(code: error.code, message: "\(error.message): \(instance)"))
           if !key.isEmpty {
             let name = backend.keys.idempotency(key)
             connection.send(RedisCommand("EXPIRE", name, "\(backend.retentionSeconds)")) { _ in }

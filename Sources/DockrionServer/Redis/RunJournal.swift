@@ -136,7 +136,6 @@ final class RunJournal {
 
   /// Ends the run here, since nobody can say when Redis will take its events. It is written all the same when Redis can.
   private func giveUp(_ reason: String) {
-    backend.logger.error("run \(run.id) fails: \(reason)")
     _ = run.fail(
       AgentError(code: "BACKEND_UNAVAILABLE", message: "the run's events could not be stored: \(reason)"))
     run.becomeFinal()

@@ -120,6 +120,7 @@ final class Run: EventSink, DeadlineTarget {
     drainFirst()
     guard machine.agentEnded(.failed) == .finish else { return false }
     error = failure
+    server.logFailure(of: encoder.identity, failure)
     finish(encoder.failureRecord(failure, ended: false))
     flush()
     return true

@@ -83,11 +83,10 @@ final class DirectStream: EventSink, ExchangeOwner, DeadlineTarget {
     timeLimit = nil
     drainFirst()
     let seconds = server.dockfile.streaming.maxRunSeconds
-    finish(
-      machine.timeLimitReached(),
-      encoder.failureRecord(
-        AgentError(code: "RUN_TIMEOUT", message: "the run took longer than \(seconds) seconds"), ended: false)
-    )
+    let failure = AgentError(code: "RUN_TIMEOUT", message: "the run took longer than \(seconds) seconds")
+    let action = machine.timeLimitReached()
+    if action == .finish { server.logFailure(of: encoder.identity, failure) }
+    finish(action, encoder.failureRecord(failure, ended: false))
   }
 
   /// What the agent said before the end came first.

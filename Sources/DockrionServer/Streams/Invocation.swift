@@ -21,10 +21,15 @@ final class Invocation {
   var sink: (any EventSink)?
   /// True once the agent's last record has been taken.
   var hasEnded = false
+  /// When it was started, on the loop's clock.
+  let startedAt: Int64
+  /// Events that were taken, `started` among them.
+  var taken = 0
 
-  init(_ execution: Execution, _ sink: any EventSink, _ task: Task<Void, Never>) {
+  init(_ execution: Execution, _ sink: any EventSink, _ task: Task<Void, Never>, startedAt: Int64) {
     self.execution = execution
     self.task = task
     self.sink = sink
+    self.startedAt = startedAt
   }
 }

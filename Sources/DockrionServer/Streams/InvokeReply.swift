@@ -35,6 +35,7 @@ final class InvokeReply: EventSink, ExchangeOwner, DeadlineTarget {
       let status = error.code == "VALIDATION_ERROR" ? 422 : 500
       var reply = ErrorReply(status, error.code, error.message)
       reply.details = error.detailsJSON
+      reply.isLogged = true
       server.reply(exchange, reply)
     case .cancelled: server.reply(exchange, ErrorReply(500, "AGENT_ERROR", "the agent was cancelled"))
     }
@@ -51,6 +52,7 @@ final class InvokeReply: EventSink, ExchangeOwner, DeadlineTarget {
   func deadlinePassed(_ tag: UInt8) {
     timeLimit = nil
     let seconds = server.dockfile.streaming.maxRunSeconds
+    server.metrics.agentFailed("RUN_TIMEOUT")
     server.reply(exchange, ErrorReply(504, "RUN_TIMEOUT", "the run took longer than \(seconds) seconds"))
     letGo()
   }

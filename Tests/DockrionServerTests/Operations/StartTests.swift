@@ -114,14 +114,31 @@ import Testing
     }
   }
 
-  @Test func logLinesAreJSONWhereThatIsAsked() throws {
+  @Test func everyLineIsJSONWhereThatIsAsked() throws {
     let arguments = ["--host", "127.0.0.1", "--log-format", "json"]
     try withServer(dockfile("echo"), arguments: arguments) { server throws in
       #expect(try server.get("/health").status == 200)
-      for line in server.errorOutput.split(separator: "\n") {
-        #expect(throws: Never.self, "\(line)") { try JSON(String(line)) }
-      }
-      #expect(!server.errorOutput.isEmpty)
+      #expect(try !server.logLines().isEmpty)
+      let start = try lines(of: server.output)
+      #expect(start.count == 2)
+      #expect(start.first?["message"]?.string?.contains("http://127.0.0.1:\(server.port)") == true)
+      #expect(start.last?["message"]?.string?.hasPrefix("try: curl ") == true)
+      #expect(start.allSatisfy { $0["level"] == "notice" && $0["logger"] == "dockrion" })
+    }
+  }
+
+  @Test(arguments: [
+    ("agent: [", []), ("agent: {name: x, handler: nobody}", ["--port", "0"]),
+    ("agent: {name: x, handler: echo}", ["--port", "70000"]),
+    ("agent: {name: x, handler: echo}", ["--prot", "1"]),
+    ("agent: {name: x, handler: echo}\nexpose: {port: 0, hst: a}", []),
+  ])
+  func startErrorsAreJSONWhereThatIsAsked(_ text: String, _ arguments: [String]) throws {
+    for form in [["--log-format", "json"], ["--log-format=json"]] {
+      let start = try failedStart(text, arguments: arguments + form)
+      #expect(start.code == 1 || start.code == 2)
+      let said = try lines(of: start.message)
+      #expect(said.contains { $0["level"] == "critical" && $0["message"]?.string?.isEmpty == false })
     }
   }
 

@@ -91,8 +91,8 @@ import Testing
     (#"{"type":"step","node_name":"n","input_keys":["LONG"]}"#, "at most 1048576 can be sent"),
     (#"{"type":"progress","step":"LONG","progress":1}"#, "at most 1048576 can be sent"),
   ]) func anEventThatAStreamRefusesIsRefusedHere(_ event: String, _ sentence: String) throws {
-    try withServer(dockfile("scripted", "runtime: {max_body_bytes: 4MiB, shutdown_grace_seconds: 0}")) {
-      server throws in
+    let runtime = "runtime: {max_body_bytes: 4MiB, shutdown_grace_seconds: 0, expose_errors: true}"
+    try withServer(dockfile("scripted", runtime)) { server throws in
       let long = String(repeating: "x", count: 1 << 20)
       let body = #"{"tokens":0,"emit":[\#(event.replacing("LONG", with: long))]}"#
       let streamed = try #require(try server.invokeStream(body).remainingEvents().last)

@@ -68,7 +68,7 @@ final class ServerProcess {
   private func waitForStartLine() throws -> Endpoint {
     var found: Endpoint?
     let ended = try eventually(within: 20) {
-      if let port = output.firstMatch(of: /http:\/\/[^ ]*:(\d+)/).flatMap({ Int($0.1) }) {
+      if let port = output.firstMatch(of: /http:\/\/[^ \n"]*:(\d+)/).flatMap({ Int($0.1) }) {
         found = .tcp(port)
       } else if let path = output.firstMatch(of: /unix:(\S+)/)?.1 {
         found = .unix(String(path))
