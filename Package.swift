@@ -72,7 +72,9 @@ let package = Package(
       name: "DockrionCoreTests", dependencies: ["DockrionCore"], swiftSettings: strict),
     .testTarget(
       name: "DockrionServerTests",
-      dependencies: ["DockrionServer", "DockrionCLI", "SupportBotExample"],
+      dependencies: [
+        "DockrionServer", "DockrionCLI", "SupportBotExample", .product(name: "Yams", package: "Yams"),
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "DockrionCLITests", dependencies: ["DockrionCLI", "DockrionCore", "DockrionProgram"],
