@@ -2,7 +2,7 @@
 SWIFT ?= swift
 DOCKFILE ?= config/Dockfile.yaml
 
-.PHONY: run build test test-thread test-address check format tools tools-test bench bench-smoke bench-micro
+.PHONY: run build test test-thread test-address image-check check format tools tools-test bench bench-smoke bench-micro
 
 run: build
 	exec .build/release/dockrion run $(DOCKFILE)
@@ -25,6 +25,11 @@ test-thread: tools-test
 # descriptors and memory instead.
 test-address: tools-test
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-address $(NO_MEMORY_FIGURES)
+
+# The image of config/Dockerfile without a container engine: needs root, and takes some minutes.
+image-check:
+	@scripts/install-tools image-check
+	scripts/image-check
 
 SWIFT_FILES = Package.swift Sources Tests $(foreach package,load micro peers/hummingbird-peer,\
   $(wildcard $(foreach part,Package.swift Sources Tests,benchmarks/$(package)/$(part))))
