@@ -32,9 +32,9 @@ struct SitePolicy {
       throw ErrorReply(
         403, "ORIGIN_NOT_ALLOWED", "Sec-Fetch-Site: a page of another site may not start agents here")
     }
-    // The browser itself says that the page is of this site, whatever a proxy has made of the host, or of an origin
-    // that it keeps to itself ("null").
-    if site == "same-origin" || site == "same-site" || site == "none" { return }
+    // The browser itself says that the page is this server's, whatever a proxy has made of the host, or of an origin
+    // that it keeps to itself ("null"). A neighbour of the same site ("same-site") may be somebody else's page.
+    if site == "same-origin" || site == "none" { return }
     if cors?.allows(origin) == true || Self.isOwn(origin, host: exchange.authority) { return }
     throw ErrorReply(
       403, "ORIGIN_NOT_ALLOWED",
