@@ -12,6 +12,7 @@ import Synchronization
 /// consumer empties places in order of their tickets. When a segment is full and may grow, its `tail` is marked
 /// closed; producers go on in the next segment, and the consumer follows once the closed one is empty, so the
 /// order of each producer holds across segments. Segments live as long as the ring: nobody can hold a stale one.
+/// Places all at once would be simpler, and 2.7 KB a waiting agent instead of 0.2: what is zeroed is touched.
 public struct EventRing<Element: AnyObject & Sendable>: ~Copyable, Sendable {
   private let capacity: Int
   // Addresses of segments.
@@ -48,12 +49,18 @@ public struct EventRing<Element: AnyObject & Sendable>: ~Copyable, Sendable {
   }
 
   private func successor(of segment: Segment) -> Segment {
-    if let next = segment.next { return next }
+    let next = segment.next ?? linkedSegment(behind: segment)
+    // Forward only: a producer that was held up here would take the others back. Whoever passes a closed segment
+    // moves on from it, so after a push that found no room `newest` is the last.
+    _ = newest.compareExchange(
+      expected: segment.address, desired: next.address, ordering: .acquiringAndReleasing)
+    return next
+  }
+
+  private func linkedSegment(behind segment: Segment) -> Segment {
     let made = Segment(capacity: min(segment.capacity * 4, capacity))
     let next = segment.link(made)
     if next.address != made.address { made.free() }
-    // Only a hint for producers: one that still sees the old segment finds it closed and follows its link.
-    newest.store(next.address, ordering: .releasing)
     return next
   }
 

@@ -129,6 +129,67 @@ private final class Marked: ReadyItem {
     #expect(queue.park())
   }
 
+  @Test func whatIsMarkedWhileItIsLookedIntoComesAgain() {
+    let wakeUps = WakeCounter()
+    let queue = ReadyQueue<Marked> { wakeUps.count.add(1, ordering: .relaxed) }
+    let item = Marked()
+    queue.mark(item)
+    var taken = 0
+    queue.takeAll { item in
+      taken += 1
+      if taken == 1 { queue.mark(item) }
+    }
+    #expect(taken == 1)
+    #expect(!queue.park())
+    queue.takeAll { _ in taken += 1 }
+    #expect(taken == 2)
+    #expect(queue.park())
+  }
+
+  @Test func aLoopThatIsAwakeIsNotWoken() {
+    let wakeUps = WakeCounter()
+    let queue = ReadyQueue<Marked> { wakeUps.count.add(1, ordering: .relaxed) }
+    #expect(queue.park())
+    queue.unpark()
+    queue.mark(Marked())
+    #expect(wakeUps.count.load(ordering: .relaxed) == 0)
+    #expect(!queue.park())
+  }
+
+  /// One marker that waits for its answer: nobody's next mark makes up for a wake-up that got lost.
+  @Test func everySingleMarkWakes() {
+    let semaphore = DispatchSemaphore(value: 0)
+    let queue = ReadyQueue<Marked> { semaphore.signal() }
+    let item = Marked()
+    let answered = Atomic<Int>(0)
+    let rounds = 50_000
+    let group = DispatchGroup()
+    DispatchQueue(label: "marker").async(group: group) {
+      for round in 0..<rounds {
+        // From the consumer's park to long before it, so that the two meet everywhere.
+        for _ in 0..<(round % 64) { _ = answered.load(ordering: .sequentiallyConsistent) }
+        item.pending.add(1, ordering: .relaxed)
+        queue.mark(item)
+        while answered.load(ordering: .acquiring) <= round {
+          if round % 3 == 0 { sched_yield() }
+          if answered.load(ordering: .relaxed) == .max { return }
+        }
+      }
+    }
+    var taken = 0
+    while taken < rounds {
+      if queue.park(), semaphore.wait(timeout: .now() + .seconds(20)) == .timedOut {
+        Issue.record("asleep with mark \(taken + 1) of \(rounds)")
+        answered.store(.max, ordering: .sequentiallyConsistent)
+        break
+      }
+      queue.unpark()
+      queue.takeAll { taken += $0.pending.exchange(0, ordering: .relaxed) }
+      answered.store(taken, ordering: .releasing)
+    }
+    group.wait()
+  }
+
   @Test func noWakeUpIsLost() {
     let semaphore = DispatchSemaphore(value: 0)
     let queue = ReadyQueue<Marked> { semaphore.signal() }
