@@ -17,6 +17,7 @@ final class Connection: DeadlineTarget {
   let descriptor: Int32
   private var deadline: DeadlineQueues.Token?
   private var queuedBytes = 0
+  private var silence = PeerSilence()
   private var sentAtDeadline = 0
   private var closing = false
   private var countedUnsent = 0
@@ -146,13 +147,20 @@ final class Connection: DeadlineTarget {
     if evbuffer_get_length(bufferevent_get_input(buffer)) > Limits.pipelinedBytesMax { close(.client) }
   }
 
-  /// True when bytes that were sent have not been acknowledged, and the peer has acknowledged nothing for that long.
-  /// One that lives and does not read still acknowledges the kernel's probes. Always false for a Unix socket.
+  /// True when the peer has acknowledged nothing for that long of what had been sent by then; to be asked before
+  /// something is sent. Always false for a Unix socket.
   func isPeerSilent(seconds: Int) -> Bool {
     var info = tcp_info()
     var size = socklen_t(MemoryLayout<tcp_info>.size)
-    guard getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &info, &size) == 0 else { return false }
-    return info.tcpi_unacked > 0 && Int(info.tcpi_last_ack_recv) >= seconds * 1000
+    var unacknowledged: Int32 = 0
+    guard getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &info, &size) == 0,
+      ioctl(descriptor, UInt(TIOCOUTQ), &unacknowledged) == 0
+    else { return false }
+    return silence.look(
+      PeerSilence.State(
+        acknowledged: repliedBytes - backlog - Int(unacknowledged), isInFlight: info.tcpi_unacked > 0,
+        heard: .milliseconds(info.tcpi_last_ack_recv)),
+      at: .nanoseconds(listener.now), patience: .seconds(seconds))
   }
 
   // MARK: Bytes out
@@ -204,12 +212,12 @@ final class Connection: DeadlineTarget {
   }
 
   // What the kernel says of a peer that has fallen silent.
-  private static let silence = [ETIMEDOUT, EHOSTUNREACH, ENETUNREACH]
+  private static let silences = [ETIMEDOUT, EHOSTUNREACH, ENETUNREACH]
 
   private func happened(_ what: Int16) {
     // Read before anything else is called; an event that is no error leaves an old one there.
     let code = errno
-    let isSilence = Int32(what) & BEV_EVENT_ERROR != 0 && Self.silence.contains(code)
+    let isSilence = Int32(what) & BEV_EVENT_ERROR != 0 && Self.silences.contains(code)
     if closeReason == nil { closeReason = isSilence ? .stalled : .client }
     // evhttp frees the connection in here, which calls `closed`.
     listener.callbacks.event?(buffer, what, UnsafeMutableRawPointer(evcon))

@@ -45,6 +45,8 @@ final class EventStream: DeadlineTarget {
   /// `last` ends the stream.
   func send(_ bytes: UnsafeRawBufferPointer, last: Bool = false) {
     guard isOpen else { return }
+    // No heartbeat is ever due in a stream that is busy.
+    if !last, server.now - heardAt >= Int64(patienceSeconds) * 1_000_000_000, closeIfSilent() { return }
     let out = server.frame
     out.writer.removeAll(keepingAtMost: 256 << 10)
     if !hasHead { writeHead(to: &out.writer) }
@@ -65,8 +67,6 @@ final class EventStream: DeadlineTarget {
     exchange.connection.send(out.writer.bytes)
     guard !last else { return }
     server.renewDeadline(heartbeat)
-    // No heartbeat is ever due in a stream that is busy.
-    if server.now - heardAt >= Int64(patienceSeconds) * 1_000_000_000 { closeIfSilent() }
   }
 
   /// True when these bytes begin with the first event of a subscription; not for a comment.
@@ -80,10 +80,12 @@ final class EventStream: DeadlineTarget {
     max(server.dockfile.streaming.heartbeatSeconds, Limits.silencePatienceSeconds)
   }
 
-  /// Closes the connection when its peer has acknowledged nothing for as long as one may.
-  private func closeIfSilent() {
+  /// Closes the connection when its peer has acknowledged nothing for as long as one may; before something is sent.
+  private func closeIfSilent() -> Bool {
     heardAt = server.now
-    if exchange.connection.isPeerSilent(seconds: patienceSeconds) { exchange.connection.close(.stalled) }
+    guard exchange.connection.isPeerSilent(seconds: patienceSeconds) else { return false }
+    exchange.connection.close(.stalled)
+    return true
   }
 
   private func writeHead(to out: inout ByteWriter) {
@@ -122,7 +124,7 @@ final class EventStream: DeadlineTarget {
   func deadlinePassed(_ tag: UInt8) {
     guard isOpen else { return }
     heartbeat = server.setDeadline(seconds: server.dockfile.streaming.heartbeatSeconds, self)
-    closeIfSilent()
+    if closeIfSilent() { return }
     // A client that has bytes waiting needs no heartbeat.
     guard exchange.connection.backlog == 0 else { return }
     var writer = ByteWriter(capacity: 192)

@@ -14,9 +14,11 @@ final class PeerNetwork {
   private let name: String
   private var hostEnd: String { name + "h" }
   private var peerEnd: String { name + "p" }
+  private var slowCable: SlowCable?
   private static let made = Atomic<Int>(0)
 
-  init() throws {
+  /// - Parameter oneWayMilliseconds: what a packet takes to the other end, above what this machine takes itself.
+  init(oneWayMilliseconds: Double? = nil) throws {
     guard geteuid() == 0 else {
       throw ClientError("network namespaces need root: run the tests as root, as CI does")
     }
@@ -30,7 +32,11 @@ final class PeerNetwork {
     hostAddress = "\(prefix).\(cable % 64 * 4 + 1)"
     do {
       try runCommand("ip", "netns", "add", name)
-      try runCommand("ip", "link", "add", hostEnd, "type", "veth", "peer", "name", peerEnd)
+      if let oneWayMilliseconds {
+        slowCable = try SlowCable([hostEnd, peerEnd], milliseconds: oneWayMilliseconds)
+      } else {
+        try runCommand("ip", "link", "add", hostEnd, "type", "veth", "peer", "name", peerEnd)
+      }
       try runCommand("ip", "link", "set", peerEnd, "netns", name)
       try runCommand("ip", "addr", "add", hostAddress + "/30", "dev", hostEnd)
       try runCommand("ip", "link", "set", hostEnd, "up")
@@ -46,6 +52,8 @@ final class PeerNetwork {
 
   /// The peer hears and says nothing any more, and nobody is told: no FIN, no RST.
   func cut(_ way: Way) throws {
+    // A TUN device that is down would be noticed at once.
+    if let slowCable { return slowCable.cut() }
     switch way {
     case .linkDown: try runCommand("ip", "-n", name, "link", "set", peerEnd, "down")
     // The cable stands, but whatever arrives is for nobody.
@@ -85,6 +93,8 @@ final class PeerNetwork {
   }
 
   private func remove() {
+    slowCable?.remove()
+    slowCable = nil
     _ = try? runCommand("ip", "link", "del", hostEnd)
     _ = try? runCommand("ip", "netns", "del", name)
   }
