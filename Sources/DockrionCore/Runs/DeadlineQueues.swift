@@ -57,6 +57,14 @@ public final class DeadlineQueues {
     append(token.node, now + queues[Int(nodes[Int(token.node)].queue)].delay)
   }
 
+  /// Gives a deadline to another target, at the same moment; false when it is no longer set.
+  public func hand(_ token: Token, to target: any DeadlineTarget, tag: UInt8 = 0) -> Bool {
+    guard isSet(token) else { return false }
+    nodes[Int(token.node)].target = target
+    nodes[Int(token.node)].tag = tag
+    return true
+  }
+
   /// Clears a deadline; one that has passed or was cleared stays so.
   public func clear(_ token: Token?) {
     guard let token, isSet(token) else { return }

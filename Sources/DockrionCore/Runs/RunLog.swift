@@ -27,7 +27,7 @@ public final class RunLog {
   private var segments: Deque<Segment> = []
   private var droppedSegments: UInt32 = 0
   private var entries: Deque<Entry> = []
-  private var customNames: [Int: String] = [:]
+  private(set) var customNames: [Int: String] = [:]
   private var segmentBytes = 0
   private var scratch = ByteWriter(capacity: 512)
 

@@ -58,6 +58,48 @@ import Testing
     }
   }
 
+  @Test func aLogThatWasTakenBackCountsLikeOneThatNeverHadMore() {
+    for kept in [1, 7, 500, 999] {
+      let (long, short) = (RunLog(eventsMax: 10_000), RunLog(eventsMax: 10_000))
+      for number in 1...1000 {
+        let event = token(String(repeating: "x", count: number % 300))
+        long.append(event)
+        if number <= kept { short.append(event) }
+      }
+      long.truncate(after: kept)
+      #expect(long.byteCount == short.byteCount)
+      // Both let go of each segment with the last event in it.
+      for _ in 0..<kept {
+        long.dropOldest()
+        short.dropOldest()
+        #expect(long.byteCount == short.byteCount)
+      }
+      #expect(long.byteCount == 0)
+    }
+  }
+
+  @Test func aCustomNameGoesWithItsEvent() {
+    func log(eventsMax: Int = 100) -> RunLog {
+      let log = RunLog(eventsMax: eventsMax)
+      for number in 1...50 { log.append(encoder.record(.custom, customName: "n\(number)") { _ in }) }
+      return log
+    }
+    let bounded = log(eventsMax: 10)
+    #expect(bounded.customNames.keys.sorted() == Array(41...50))
+    bounded.dropOldest()
+    #expect(bounded.customNames.keys.sorted() == Array(42...50))
+    let truncated = log()
+    truncated.truncate(after: 20)
+    #expect(truncated.customNames.keys.sorted() == Array(1...20))
+    truncated.reset(nextSequence: 5)
+    #expect(truncated.customNames.isEmpty)
+    let copy = RunLog(eventsMax: 10)
+    for _ in 0..<50 {
+      copy.append(stored: UnsafeRawBufferPointer(start: nil, count: 0), .custom, customName: "n")
+    }
+    #expect(copy.customNames.keys.sorted() == Array(41...50))
+  }
+
   @Test func aLogThatHasDroppedItsBeginningCanBeTakenBackBehindIt() {
     let log = RunLog(eventsMax: 10)
     for number in 1...100 { log.append(token("\(number)")) }
@@ -193,6 +235,19 @@ import Testing
     #expect(queues.count == 1)
     queues.clear(reused)
     #expect(queues.earliest == nil)
+  }
+
+  @Test func aDeadlineThatIsHandedOnKeepsItsMoment() {
+    let queues = DeadlineQueues()
+    let (first, second) = (Target(), Target())
+    let token = queues.set(after: 100, now: 0, first, tag: 1)
+    #expect(queues.hand(token, to: second, tag: 2))
+    queues.pass(now: 99)
+    #expect(second.passed == [])
+    queues.pass(now: 100)
+    #expect(first.passed == [] && second.passed == [2])
+    #expect(!queues.hand(token, to: first))
+    #expect(queues.count == 0)
   }
 
   @Test func atargetMaySetAndClearWhileDeadlinesPass() {
