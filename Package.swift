@@ -68,12 +68,16 @@ let package = Package(
       swiftSettings: strict),
     .executableTarget(
       name: "SupportBotExample", dependencies: ["DockrionServer"], swiftSettings: strict),
+    .executableTarget(
+      name: "TestAgents", dependencies: ["DockrionCore", "DockrionServer"], path: "Tests/TestAgents",
+      swiftSettings: strict),
     .testTarget(
       name: "DockrionCoreTests", dependencies: ["DockrionCore"], swiftSettings: strict),
     .testTarget(
       name: "DockrionServerTests",
       dependencies: [
-        "DockrionServer", "DockrionCLI", "SupportBotExample", .product(name: "Yams", package: "Yams"),
+        "DockrionServer", "DockrionCLI", "SupportBotExample", "TestAgents",
+        .product(name: "Yams", package: "Yams"),
       ],
       swiftSettings: strict),
     .testTarget(

@@ -206,7 +206,9 @@ enum DockfileSchema {
     [
       ("max_concurrent_runs", integer("Agents that execute at once.", 1...1_000_000, default: 10_000)),
       ("max_connections", integer("Open connections.", 1...1_000_000, default: 16_384)),
-      ("worker_threads", integer("Threads for agents that block.", 1...240, default: 64)),
+      (
+        "worker_threads", integer("Threads for agents that block; above 120 it is 120.", 1...240, default: 64)
+      ),
       ("ring_capacity", integer("Events that wait for the loop.", 2...65_536, default: 256)),
       (
         "stall_timeout_seconds",

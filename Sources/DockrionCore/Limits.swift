@@ -14,8 +14,15 @@ public enum Limits {
   public static let cancelReasonCharactersMax = 1024
   /// Bytes of a request's head.
   public static let headerBytesMax = 16 << 10
-  /// Bytes of a request's body that are parsed on the loop; a larger one is parsed on a worker.
+  /// Bytes of a request's body that are parsed on the loop; a larger one is parsed on a thread of its own.
   public static let loopParseBytesMax = 8 << 10
+  /// Threads that parse such bodies, where there are as many cores.
+  public static let parsingLanesMax = 4
+  /// Threads that blocked agents can have in each of the two pools; `runtime.worker_threads` may say less. Dispatch
+  /// has 255 for both of them and for the queues of agents' libraries.
+  public static let workerThreadsMax = 120
+  /// Threads that cancel agents' tasks when handlers of theirs block.
+  public static let cancellingLanesMax = 8
   /// Bytes that may wait unsent for one client before its source is paused …
   public static let streamBufferBytesHigh = 64 << 10
   /// … and down to which they must fall before it goes on.

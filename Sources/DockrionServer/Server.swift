@@ -16,6 +16,8 @@ final class Server {
 
   let dockfile: Dockfile
   let agent: any Agent
+  /// What payloads are checked against. An agent's own is its code, and asked once.
+  let inputSchema: InputSchema?
   let logger: Logger
   let router: Router
   let auth: Authenticator
@@ -38,6 +40,7 @@ final class Server {
   private var pendingRequests: [ObjectIdentifier: PendingRequest] = [:]
   /// True when the Dockfile's filter lets heartbeats through.
   let hasHeartbeats: Bool
+  let unstarted = UnstartedRun()
   private let workers: Workers
   private let workerCounters = WorkerCounters()
   private let withEvents: Execution.Environment
@@ -71,6 +74,7 @@ final class Server {
       )
     }
     self.agent = agent
+    inputSchema = dockfile.inputSchema ?? agent.inputSchema
     auth = try Authenticator(dockfile)
     cors = dockfile.expose.cors.map { CORSPolicy($0, dockfile.auth) }
     site = SitePolicy(dockfile.expose, cors)
@@ -264,7 +268,7 @@ final class Server {
   /// Parses a large payload off the loop; `payloadParsed` goes on with it.
   func parseOnWorker(_ parse: PayloadParse, _ request: PendingRequest) {
     pendingRequests[ObjectIdentifier(parse)] = request
-    parse.start(on: workers.cooperative, parsed)
+    parse.start(on: workers.parsing, parsed)
   }
 
   private func finish(_ parse: PayloadParse) {
@@ -406,6 +410,18 @@ final class Server {
 
   /// The loop's clock, for what may be as old as the tick.
   var now: Int64 { loop.now }
+
+  /// The time limit of an agent whose request is accepted now.
+  func setTimeLimit(_ target: any DeadlineTarget, tag: UInt8 = 0) -> DeadlineQueues.Token {
+    setDeadline(seconds: dockfile.streaming.maxRunSeconds, target, tag: tag)
+  }
+
+  /// Hands a time limit on; one that has passed meanwhile passes again at once.
+  func handOn(_ limit: DeadlineQueues.Token, to target: any DeadlineTarget, tag: UInt8 = 0)
+    -> DeadlineQueues.Token
+  {
+    deadlines.hand(limit, to: target, tag: tag) ? limit : setDeadline(seconds: 0, target, tag: tag)
+  }
 
   func setDeadline(seconds: Int, _ target: any DeadlineTarget, tag: UInt8 = 0) -> DeadlineQueues.Token {
     deadlines.set(

@@ -69,7 +69,11 @@ public struct BlockingAgent: Agent {
     try await withCheckedThrowingContinuation { continuation in
       context.workers.blocking.async {
         continuation.resume(
-          with: Result { try StreamContext.$current.withValue(context) { try body(input, context) } })
+          with: Result {
+            // The run may have ended while this waited for a thread.
+            if context.isCancelled { throw CancellationError() }
+            return try StreamContext.$current.withValue(context) { try body(input, context) }
+          })
       }
     }
   }

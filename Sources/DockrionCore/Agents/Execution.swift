@@ -7,7 +7,7 @@ import Synchronization
 public final class Execution: ReadyItem {
   private enum Phase: UInt8, AtomicRepresentable { case running, cancelled, ended }
 
-  private enum Waiter: Sendable {
+  enum Waiter: Sendable {
     case task(UnsafeContinuation<Void, Never>)
     case thread(DispatchSemaphore)
   }
@@ -73,7 +73,7 @@ public final class Execution: ReadyItem {
   private let readyLink = ReadyLink()
   private let ring: EventRing<EventRecord>
   private let phase = Atomic<Phase>(.running)
-  private let hasWaiters = Atomic<Bool>(false)
+  let hasWaiters = Atomic<Bool>(false)
   // Made for the first emit that finds the ring full; few executions have one.
   private let waiters = AtomicLazyReference<Locked<[Waiter]>>()
 
@@ -113,8 +113,8 @@ public final class Execution: ReadyItem {
       expected: .running, desired: .cancelled, ordering: .sequentiallyConsistent)
     guard changed else { return }
     releaseWaiters()
-    // On a worker: handlers of the agent's run where its task is cancelled.
-    if let task { workers.cooperative.async { task.cancel() } }
+    // Handlers of the agent's run where its task is cancelled.
+    if let task { workers.cancelling.async { task.cancel() } }
   }
 
   /// Says that the last record was taken: emitters that are left have nobody to talk to.
@@ -132,8 +132,11 @@ public final class Execution: ReadyItem {
   private var route: Route { environment.route }
 
   var isRunning: Bool { phase.load(ordering: .relaxed) == .running }
+  private var hasEnded: Bool { phase.load(ordering: .relaxed) == .ended }
 
   private func run(_ agent: any Agent, _ input: JSONObject) async {
+    // It may have been cancelled while it waited for a thread; no agent starts after its end.
+    guard isRunning else { return await pushAlways(EventRecord(silent: .cancelled, .cancelled)) }
     let startedAt = Clock.monotonicNanoseconds()
     if route.hasEvents {
       await pushAlways(
@@ -229,11 +232,8 @@ public final class Execution: ReadyItem {
   /// For the two events that a cancelled agent has too: `started` and its end.
   private func pushAlways(_ record: EventRecord) async {
     while !ring.push(record) {
-      if phase.load(ordering: .relaxed) == .ended { return }
-      await withUnsafeContinuation { continuation in
-        register(.task(continuation))
-        if !ring.isFull { releaseWaiters() }
-      }
+      if hasEnded { return }
+      await waitForRoom { hasEnded }
     }
     markReady()
   }
@@ -241,15 +241,21 @@ public final class Execution: ReadyItem {
   private func pushOrWait(_ record: EventRecord) async throws -> Bool {
     if !isRunning { throw CancellationError() }
     if push(record) { return true }
-    await withUnsafeContinuation { continuation in
-      register(.task(continuation))
-      // The loop may have made room, or the run may have ended, before it could see this waiter.
-      if !ring.isFull || !isRunning { releaseWaiters() }
-    }
+    await waitForRoom { !isRunning }
     return false
   }
 
-  private func wait(_ waiter: Waiter, _ record: EventRecord) -> Bool {
+  /// Suspends until there may be room, or until it is over.
+  func waitForRoom(orUntil isOver: () -> Bool) async {
+    await withUnsafeContinuation { continuation in
+      register(.task(continuation))
+      // The loop may have made room, or it may have become over, before this waiter could be seen.
+      if !ring.isFull || isOver() { releaseWaiters() }
+    }
+  }
+
+  /// Adds the event, or else registers the waiter, which is released when there may be room or the run is over.
+  func wait(_ waiter: Waiter, _ record: EventRecord) -> Bool {
     register(waiter)
     if push(record) {
       releaseWaiters()

@@ -15,6 +15,16 @@ public final class WorkerPool: TaskExecutor {
   /// How often a lane that has nothing to do lets others run before it rests.
   private static let looksBeforeRest = 2
 
+  /// A share of Dispatch's threads; who takes up all of one keeps nobody from the other.
+  public enum Threads: Sendable {
+    /// Where agents run, and with them any library of theirs that makes queues without saying of which class.
+    case agents
+    /// For what must go on when agents have taken all of theirs.
+    case server
+
+    var qos: DispatchQoS { self == .agents ? .unspecified : .userInitiated }
+  }
+
   private enum Work: Sendable {
     case job(UnownedJob)
     case closure(@Sendable () -> Void)
@@ -38,13 +48,14 @@ public final class WorkerPool: TaskExecutor {
   /// - Parameters:
   ///   - name: shown by debuggers.
   ///   - width: lanes that run as long as there is work, 1 or more.
-  ///   - maximum: lanes when all are blocked, `width`…240: Dispatch has 255 threads at most.
-  public init(name: String, width: Int, maximum: Int) {
+  ///   - maximum: lanes when all are blocked, `width` or more.
+  ///   - threads: whose 255 threads the lanes take theirs from: Dispatch has that many for each class of service.
+  public init(name: String, width: Int, maximum: Int, threads: Threads = .agents) {
     self.width = max(1, width)
-    self.maximum = min(max(maximum, self.width), 240)
+    self.maximum = max(maximum, self.width)
     // Serial queues, since each gets a thread of its own whatever the others do.
-    lanes = (0..<self.maximum).map { DispatchQueue(label: "\(name).\($0)") }
-    watch = DispatchQueue(label: "\(name).watch")
+    lanes = (0..<self.maximum).map { DispatchQueue(label: "\(name).\($0)", qos: threads.qos) }
+    watch = DispatchQueue(label: "\(name).watch", qos: Threads.server.qos)
     state = Locked(State(idleLanes: Array((0..<self.maximum).reversed())))
   }
 
@@ -125,17 +136,30 @@ public final class WorkerPool: TaskExecutor {
   }
 }
 
-/// The two pools that a server has: one for asynchronous agents, one for those that block by design.
+/// The threads of a server besides its loop: two pools for agents, asynchronous ones and those that block by design,
+/// and two for what the server itself must get done while agents block all of theirs.
 public struct Workers: Sendable {
   /// As wide as the machine has cores.
   public let cooperative: WorkerPool
   /// Opens a thread for each blocking agent, up to the configured number.
   public let blocking: WorkerPool
+  /// Parses payloads. None of an agent's code runs here, so that it is never blocked.
+  public let parsing: WorkerPool
+  /// Cancels tasks, which runs handlers of theirs. One that blocks holds up the others by `stallMilliseconds`, and
+  /// `Limits.cancellingLanesMax` of them all that come behind them, but neither the loop nor the parsing.
+  let cancelling: WorkerPool
 
   /// - Parameters:
   ///   - cores: cores that agents may use, 1 or more.
-  ///   - threads: threads that blocked agents may take in each pool, 1…240.
+  ///   - threads: threads that blocked agents may take in each of the two pools for agents, 1 or more; above
+  ///     `Limits.workerThreadsMax` it is that.
   public init(cores: Int, threads: Int) {
+    let threads = min(threads, Limits.workerThreadsMax)
+    parsing = WorkerPool(
+      name: "dockrion.parsing", width: min(cores, Limits.parsingLanesMax),
+      maximum: min(cores, Limits.parsingLanesMax), threads: .server)
+    cancelling = WorkerPool(
+      name: "dockrion.cancelling", width: 1, maximum: Limits.cancellingLanesMax, threads: .server)
     cooperative = WorkerPool(name: "dockrion.agents", width: min(cores, threads), maximum: threads)
     blocking = WorkerPool(name: "dockrion.blocking", width: threads, maximum: threads)
   }

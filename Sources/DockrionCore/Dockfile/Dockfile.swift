@@ -103,7 +103,7 @@ public struct Dockfile: Sendable {
     public var maxConcurrentRuns = 10_000
     /// Open client connections, 1…1,000,000.
     public var maxConnections = 16_384
-    /// Threads that blocked agents may take, 1…240.
+    /// Threads that blocked agents may take in each of the two pools, 1…240; above 120 it is 120.
     public var workerThreads = 64
     /// Events that wait between an agent and the loop, 2…65,536; a power of two, rounded up.
     public var ringCapacity = 256

@@ -121,6 +121,12 @@ struct DockfileReader {
     read("max_concurrent_runs", 1...1_000_000, &runtime.maxConcurrentRuns)
     read("max_connections", 1...1_000_000, &runtime.maxConnections)
     read("worker_threads", 1...240, &runtime.workerThreads)
+    if runtime.workerThreads > Limits.workerThreadsMax {
+      section.warn(
+        "worker_threads",
+        "\(runtime.workerThreads): asynchronous agents and those that block get \(Limits.workerThreadsMax) each, "
+          + "since a process can have 255 such threads")
+    }
     read("ring_capacity", 2...65_536, &runtime.ringCapacity)
     read("stall_timeout_seconds", 1...3600, &runtime.stallTimeoutSeconds)
     read("shutdown_grace_seconds", 0...3600, &runtime.shutdownGraceSeconds)

@@ -41,7 +41,7 @@ struct OpenAPI {
       operation["parameters"] = .array(parameters.map { Self.shown($0, redis: isRedis) })
     }
     if endpoint.startsAgent {
-      let schema = (server.dockfile.inputSchema ?? server.agent.inputSchema)?.document ?? ["type": "object"]
+      let schema = server.inputSchema?.document ?? ["type": "object"]
       operation["requestBody"] = ["required": true, "content": ["application/json": ["schema": schema]]]
     }
     operation["responses"] = .object(responses(endpoint))
@@ -148,13 +148,13 @@ struct OpenAPI {
 
   private func failures(_ endpoint: Endpoint) -> Set<Int> {
     var statuses: Set = [400]
-    if endpoint.startsAgent { statuses.formUnion([403, 413, 415, 422, 429, 501, 503]) }
+    if endpoint.startsAgent { statuses.formUnion([403, 413, 415, 422, 429, 501, 503, 504]) }
     if endpoint.needsKey, server.auth.isEnabled { statuses.insert(401) }
     if !server.dockfile.expose.allowedHosts.isEmpty, endpoint != .health, endpoint != .ready {
       statuses.insert(421)
     }
     switch endpoint {
-    case .invoke: statuses.formUnion([500, 504])
+    case .invoke: statuses.insert(500)
     case .createRun: statuses.insert(409)
     case .listRuns: statuses.insert(503)
     case .run: statuses.formUnion([404, 503])

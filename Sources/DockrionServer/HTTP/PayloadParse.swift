@@ -49,17 +49,43 @@ final class PayloadParse: ReadyItem {
   }
 }
 
-/// A request that waits for its payload.
-final class PendingRequest: ExchangeOwner {
+/// A request that waits for its payload. Its time limit runs.
+final class PendingRequest: ExchangeOwner, DeadlineTarget {
   let exchange: Exchange
   let endpoint: Endpoint
+  private unowned let server: Server
+  private var limit: DeadlineQueues.Token?
 
-  init(_ exchange: Exchange, _ endpoint: Endpoint) {
+  init(_ exchange: Exchange, _ endpoint: Endpoint, _ server: Server) {
     self.exchange = exchange
     self.endpoint = endpoint
+    self.server = server
     exchange.owner = self
+    limit = server.setTimeLimit(self)
   }
 
-  func connectionClosed(_ reason: CloseReason) {}
+  /// Ends the waiting: the time limit, to be handed on; nil when the client has left or has its reply.
+  func takeLimit() -> DeadlineQueues.Token? {
+    defer { limit = nil }
+    if limit != nil { exchange.owner = nil }
+    return limit
+  }
+
+  func connectionClosed(_ reason: CloseReason) {
+    server.clearDeadline(limit)
+    limit = nil
+  }
+
   func roomToSend() {}
+
+  func deadlinePassed(_ tag: UInt8) {
+    limit = nil
+    exchange.owner = nil
+    server.reply(exchange, server.runTimeout)
+  }
+}
+
+/// Holds the time limit of a run while its record is being made; when it passes, the run hears of it at its start.
+final class UnstartedRun: DeadlineTarget {
+  func deadlinePassed(_ tag: UInt8) {}
 }

@@ -99,23 +99,27 @@ extension Server {
       throw ErrorReply(
         413, "PAYLOAD_TOO_LARGE", "body: \(count) bytes; at most \(dockfile.runtime.maxBodyBytes) are taken")
     }
-    let schema = dockfile.inputSchema ?? agent.inputSchema
     guard count <= Limits.loopParseBytesMax else {
-      parseOnWorker(PayloadParse(exchange.withBody { Array($0) }, schema), PendingRequest(exchange, endpoint))
+      let parse = PayloadParse(exchange.withBody { Array($0) }, inputSchema)
+      parseOnWorker(parse, PendingRequest(exchange, endpoint, self))
       return nil
     }
-    return try exchange.withBody { PayloadParse.parse($0, schema) }.get()
+    return try exchange.withBody { PayloadParse.parse($0, inputSchema) }.get()
   }
 
   /// Goes on with a request whose payload a worker has parsed.
   func payloadParsed(_ request: PendingRequest, _ outcome: PayloadParse.Outcome) {
-    guard request.exchange.isOpen else { return }
-    request.exchange.owner = nil
+    guard let limit = request.takeLimit() else { return }
     do throws(ErrorReply) {
-      try execute(request.exchange, request.endpoint, outcome.get())
+      try execute(request.exchange, request.endpoint, outcome.get(), limit)
     } catch {
+      clearDeadline(limit)
       reply(request.exchange, error)
     }
+  }
+
+  var runTimeout: ErrorReply {
+    ErrorReply(504, "RUN_TIMEOUT", "the run took longer than \(dockfile.streaming.maxRunSeconds) seconds")
   }
 
   private func checkRoom() throws(ErrorReply) {
@@ -137,18 +141,21 @@ extension Server {
     if let input = try payload(exchange, endpoint) { try execute(exchange, endpoint, input) }
   }
 
-  private func execute(_ exchange: Exchange, _ endpoint: Endpoint, _ input: JSONObject) throws(ErrorReply) {
-    if endpoint == .createRun { return try createRun(exchange, input) }
+  /// - Parameter limit: the time limit, where it runs since the request was accepted some time ago.
+  private func execute(
+    _ exchange: Exchange, _ endpoint: Endpoint, _ input: JSONObject, _ limit: DeadlineQueues.Token? = nil
+  ) throws(ErrorReply) {
+    if endpoint == .createRun { return try createRun(exchange, input, limit) }
     try checkRoom()
     let encoder = EventEncoder(identity: .request(requestID(exchange)))
     exchange.identity = encoder.identity
     if endpoint == .invoke {
       exchange.dropLargeBody()
       let sink = InvokeReply(exchange, self)
-      sink.start(start(encoder, hasEvents: false, input: input, sink))
+      sink.start(start(encoder, hasEvents: false, input: input, sink), limit)
     } else {
       let sink = DirectStream(exchange, self, encoder)
-      sink.start(start(encoder, hasEvents: true, input: input, sink))
+      sink.start(start(encoder, hasEvents: true, input: input, sink), limit)
     }
   }
 
@@ -196,7 +203,9 @@ extension Server {
     return exchange.withBody { IdempotencyKey(text, body: $0) }
   }
 
-  private func createRun(_ exchange: Exchange, _ input: JSONObject) throws(ErrorReply) {
+  private func createRun(
+    _ exchange: Exchange, _ input: JSONObject, _ accepted: DeadlineQueues.Token?
+  ) throws(ErrorReply) {
     var hasReserved = false
     let id = try clientID(exchange)
     exchange.identity = id.map { .run($0) }
@@ -207,18 +216,22 @@ extension Server {
       hasReserved = true
     }
     exchange.dropLargeBody()
+    let limit = accepted.map { handOn($0, to: unstarted) } ?? setTimeLimit(unstarted)
     backend.admit(request) { [unowned self] result in
       if hasReserved { runsToStart -= 1 }
       do throws(ErrorReply) {
         switch try result.get() {
-        case .repeated(let id, let createdAt): replyCreated(exchange, id, createdAt)
+        case .repeated(let id, let createdAt):
+          clearDeadline(limit)
+          replyCreated(exchange, id, createdAt)
         case .new(let run):
           // Also when the client has left: the run exists, and its client may look for it under its own id or key.
-          run.start(start(run.encoder, hasEvents: true, input: input, run))
+          run.start(start(run.encoder, hasEvents: true, input: input, run), limit)
           metrics.run(.accepted)
           replyCreated(exchange, run.id, run.createdAt)
         }
       } catch {
+        clearDeadline(limit)
         reply(exchange, error)
       }
     }

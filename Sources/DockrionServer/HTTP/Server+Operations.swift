@@ -26,7 +26,7 @@ extension Server {
     case .schema:
       try writeObject([
         "success": true, "agent": .string(dockfile.agent.name),
-        "input_schema": (dockfile.inputSchema ?? agent.inputSchema)?.document ?? .null,
+        "input_schema": inputSchema?.document ?? .null,
         "output_schema": dockfile.outputSchema ?? .null,
       ])
     case .openAPI: try writeObject(OpenAPI(self).document)
@@ -55,7 +55,7 @@ extension Server {
   /// A payload that the agent takes, as JSON text, for the curl lines.
   func exampleBody() throws(ErrorReply) -> String {
     var writer = ByteWriter()
-    let schema = (dockfile.inputSchema ?? agent.inputSchema)?.document.object
+    let schema = inputSchema?.document.object
     do { try writer.append(json: ExamplePayload.object(schema)) } catch {
       throw ErrorReply(500, "INTERNAL_ERROR", error.description)
     }

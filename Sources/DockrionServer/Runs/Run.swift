@@ -64,9 +64,10 @@ final class Run: EventSink, DeadlineTarget {
   /// The final status, stored or not.
   var endStatus: RunStatus? { hasEnded ? machine.status : nil }
 
-  func start(_ invocation: Invocation) {
+  /// - Parameter limit: the time limit, which runs since the request was accepted.
+  func start(_ invocation: Invocation, _ limit: DeadlineQueues.Token) {
     self.invocation = invocation
-    deadline = server.setDeadline(seconds: server.dockfile.streaming.maxRunSeconds, self, tag: Tag.timeLimit)
+    deadline = server.handOn(limit, to: self, tag: Tag.timeLimit)
     account()
   }
 

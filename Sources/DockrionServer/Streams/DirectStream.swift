@@ -19,9 +19,10 @@ final class DirectStream: EventSink, ExchangeOwner, DeadlineTarget {
     exchange.owner = self
   }
 
-  func start(_ invocation: Invocation) {
+  /// - Parameter limit: the time limit, where it runs already.
+  func start(_ invocation: Invocation, _ limit: DeadlineQueues.Token?) {
     self.invocation = invocation
-    timeLimit = server.setDeadline(seconds: server.dockfile.streaming.maxRunSeconds, self)
+    timeLimit = limit.map { server.handOn($0, to: self) } ?? server.setTimeLimit(self)
     server.sendHeadSoon(stream)
   }
 

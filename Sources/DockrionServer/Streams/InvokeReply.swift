@@ -12,10 +12,11 @@ final class InvokeReply: EventSink, ExchangeOwner, DeadlineTarget {
     self.server = server
   }
 
-  func start(_ invocation: Invocation) {
+  /// - Parameter limit: the time limit, where it runs already.
+  func start(_ invocation: Invocation, _ limit: DeadlineQueues.Token?) {
     self.invocation = invocation
     exchange.owner = self
-    timeLimit = server.setDeadline(seconds: server.dockfile.streaming.maxRunSeconds, self)
+    timeLimit = limit.map { server.handOn($0, to: self) } ?? server.setTimeLimit(self)
   }
 
   var wantsEvents: Bool { true }
@@ -51,9 +52,8 @@ final class InvokeReply: EventSink, ExchangeOwner, DeadlineTarget {
 
   func deadlinePassed(_ tag: UInt8) {
     timeLimit = nil
-    let seconds = server.dockfile.streaming.maxRunSeconds
     server.metrics.agentFailed("RUN_TIMEOUT")
-    server.reply(exchange, ErrorReply(504, "RUN_TIMEOUT", "the run took longer than \(seconds) seconds"))
+    server.reply(exchange, server.runTimeout)
     letGo()
   }
 

@@ -82,6 +82,15 @@ struct IntegerKey: Sendable, CustomTestStringConvertible {
     }
   }
 
+  @Test func aFileThatAsksForMoreThreadsThanThereAreIsToldWhatItGets() throws {
+    #expect(try warnings("runtime: {worker_threads: 120}") == [])
+    #expect(
+      try warnings("runtime: {worker_threads: 121}") == [
+        "D:2:27: runtime.worker_threads: 121: asynchronous agents and those that block get 120 each, since a process "
+          + "can have 255 such threads"
+      ])
+  }
+
   @Test(arguments: IntegerKey.all) func theNeighboursOfBothEdgesAreErrorsWithTheirPlace(
     _ key: IntegerKey
   ) {

@@ -20,6 +20,16 @@ import Testing
     }
   }
 
+  @Test func aFileThatAsksForMoreThreadsThanThereAreStartsAndTheLogSaysWhatItGot() throws {
+    try withServer(dockfile("echo", "runtime: {worker_threads: 240, shutdown_grace_seconds: 0}")) {
+      server throws in
+      #expect(try server.get("/health").status == 200)
+      let line = try #require(
+        server.errorOutput.split(separator: "\n").first { $0.contains("worker_threads") })
+      #expect(line.contains("warning") && line.contains("240") && line.contains("get 120 each"))
+    }
+  }
+
   @Test func anUnknownAgentIsOneLineAndExitCode1() throws {
     let start = try failedStart(dockfile("nobody"), arguments: ["--port", "0"])
     #expect(start.code == 1)

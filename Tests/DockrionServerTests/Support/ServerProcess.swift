@@ -14,14 +14,17 @@ final class ServerProcess {
   private var exitStatus: Int32?
 
   /// Starts the server and waits for its start line.
+  ///
+  /// - Parameter program: `dockrion`, or a program of one's own.
   init(
-    _ dockfile: String, environment: [String: String] = [:], arguments: [String] = ["--host", "127.0.0.1"]
+    _ dockfile: String, environment: [String: String] = [:], arguments: [String] = ["--host", "127.0.0.1"],
+    program: String = "dockrion"
   ) throws {
     directory = try makeDirectory()
     let isOnSocket = arguments.contains("--unix-socket") || dockfile.contains("unix_socket:")
     pid = try spawnServer(
       dockfile, in: directory, environment: environment,
-      arguments: ["--log-level", "info"] + (isOnSocket ? [] : ["--port", "0"]) + arguments)
+      arguments: ["--log-level", "info"] + (isOnSocket ? [] : ["--port", "0"]) + arguments, program: program)
     do {
       endpoint = try waitForStartLine()
     } catch {
@@ -116,9 +119,11 @@ extension ServerProcess {
 /// Starts a server, and when `body` is done stops it with SIGTERM and expects exit code 0.
 func withServer(
   _ dockfile: String, environment: [String: String] = [:], arguments: [String] = ["--host", "127.0.0.1"],
-  sourceLocation: SourceLocation = #_sourceLocation, _ body: (ServerProcess) throws -> Void
+  program: String = "dockrion", sourceLocation: SourceLocation = #_sourceLocation,
+  _ body: (ServerProcess) throws -> Void
 ) throws {
-  let server = try ServerProcess(dockfile, environment: environment, arguments: arguments)
+  let server = try ServerProcess(
+    dockfile, environment: environment, arguments: arguments, program: program)
   do {
     try body(server)
   } catch {
@@ -167,11 +172,11 @@ func makeDirectory() throws -> String {
 
 private func spawnServer(
   _ dockfile: String, in directory: String, environment: [String: String], arguments: [String],
-  named name: String = "Dockfile.yaml"
+  named name: String = "Dockfile.yaml", program: String = "dockrion"
 ) throws -> pid_t {
   let path = directory + "/" + name
   try dockfile.write(toFile: directory + "/Dockfile.yaml", atomically: false, encoding: .utf8)
-  let executable = try serverExecutable()
+  let executable = try serverExecutable(program)
   let variables = ProcessInfo.processInfo.environment.merging(environment) { _, given in given }
   var actions = posix_spawn_file_actions_t()
   posix_spawn_file_actions_init(&actions)
@@ -189,14 +194,14 @@ private func spawnServer(
   return pid
 }
 
-/// `dockrion` lies beside the test bundle.
-private func serverExecutable() throws -> String {
+/// The programs lie beside the test bundle.
+private func serverExecutable(_ program: String) throws -> String {
   let ownPath = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
   let starts = CommandLine.arguments.filter { $0.contains(".xctest") } + [ownPath].compactMap(\.self)
   for start in starts {
     var directory = URL(fileURLWithPath: start).resolvingSymlinksInPath().deletingLastPathComponent()
     while directory.path != "/" {
-      let candidate = directory.appendingPathComponent("dockrion").path
+      let candidate = directory.appendingPathComponent(program).path
       var isDirectory: ObjCBool = false
       if FileManager.default.fileExists(atPath: candidate, isDirectory: &isDirectory), !isDirectory.boolValue,
         FileManager.default.isExecutableFile(atPath: candidate)
@@ -206,5 +211,5 @@ private func serverExecutable() throws -> String {
       directory.deleteLastPathComponent()
     }
   }
-  throw ClientError("no dockrion beside the test bundle")
+  throw ClientError("no \(program) beside the test bundle")
 }
