@@ -13,8 +13,16 @@ public enum Limits {
   /// Characters (Unicode scalars) of a cancel's reason; a longer one is refused.
   public static let cancelReasonCharactersMax = 1024
   /// Bytes of a request's head.
+  /// Bytes of a cancel's reason; a longer one is refused.
+  public static let cancelReasonBytesMax = 1024
+  /// Bytes of a request's head, and again of the trailers behind a chunked body.
   public static let headerBytesMax = 16 << 10
   /// Bytes of a request's body that are parsed on the loop; a larger one is parsed on a thread of its own.
+  /// Header fields of a request.
+  public static let headerFieldsMax = 200
+  /// Bytes of the line before a chunk's data, extensions included.
+  public static let chunkLineBytesMax = 4 << 10
+  /// Bytes of a request's body that are parsed on the loop; a larger one is parsed on a worker.
   public static let loopParseBytesMax = 8 << 10
   /// Threads that parse such bodies, where there are as many cores.
   public static let parsingLanesMax = 4

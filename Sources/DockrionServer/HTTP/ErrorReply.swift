@@ -18,4 +18,16 @@ struct ErrorReply: Error {
     self.message = message
     if let retryAfter { headers.append(("Retry-After", "\(retryAfter)")) }
   }
+
+  /// The reply to what is no request of HTTP.
+  init(_ refusal: FramingRefusal) {
+    let code =
+      switch refusal.status {
+      case 413: "PAYLOAD_TOO_LARGE"
+      case 501: "NOT_IMPLEMENTED"
+      default: "VALIDATION_ERROR"
+      }
+    self.init(refusal.status, code, refusal.message)
+    closes = true
+  }
 }

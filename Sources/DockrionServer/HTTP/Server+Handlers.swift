@@ -13,7 +13,10 @@ extension Server {
   }
 
   private func dispatch(_ exchange: Exchange) throws(ErrorReply) {
-    try exchange.checkFraming()
+    if let refusal = exchange.refusal {
+      exchange.route = router.match(exchange.path)?.route ?? router.unknownRoute
+      throw ErrorReply(refusal)
+    }
     try site.checkHost(exchange)
     if exchange.method == .options, exchange.path == "*" {
       return reply(exchange, 204, headers: [("Allow", "GET, HEAD, POST, DELETE, OPTIONS")], contentType: nil)
@@ -89,10 +92,18 @@ extension Server {
   private func payload(_ exchange: Exchange, _ endpoint: Endpoint) throws(ErrorReply) -> JSONObject? {
     // Nearly always it is these bytes; taking characters apart costs as much as parsing a small body.
     if !exchange.hasHeader("Content-Type", "application/json"), let type = exchange.header("Content-Type") {
-      guard type.prefix(while: { $0 != ";" && $0 != " " }).lowercased() == "application/json" else {
+      let name = type.prefix { $0 != ";" }.reversed().drop { $0 == " " || $0 == "\t" }.reversed()
+      guard String(name).lowercased() == "application/json" else {
         throw ErrorReply(
           415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type: \"\(type.prefix(60))\" is not application/json")
       }
+    }
+    if let coding = exchange.header("Content-Encoding"), !coding.isEmpty {
+      var refusal = ErrorReply(
+        415, "UNSUPPORTED_MEDIA_TYPE",
+        "Content-Encoding: \"\(coding.prefix(60))\" is not decoded; send the body as it is")
+      refusal.headers.append(("Accept-Encoding", "identity"))
+      throw refusal
     }
     let count = exchange.withBody { $0.count }
     guard count <= dockfile.runtime.maxBodyBytes else {
@@ -199,6 +210,11 @@ extension Server {
       throw ErrorReply(
         400, "VALIDATION_ERROR",
         "Idempotency-Key: \(text.utf8.count) bytes; 1…\(Limits.idempotencyKeyBytesMax) are allowed")
+    }
+    // Other bytes would be compared as text: two that are no UTF-8, or differ in normal form, would be one key.
+    guard text.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+      throw ErrorReply(
+        400, "VALIDATION_ERROR", "Idempotency-Key: \"\(text)\" is not of printable ASCII characters alone")
     }
     return exchange.withBody { IdempotencyKey(text, body: $0) }
   }

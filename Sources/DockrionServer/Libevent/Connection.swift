@@ -26,7 +26,8 @@ final class Connection: DeadlineTarget {
   private(set) var repliedBytes = 0
   // Between a reply and the first byte of the next request.
   private var isKeptAlive = false
-  private var inputCallback: OpaquePointer?
+  private let gate: RequestGate
+  private var begun = 0
   // Watches for input beside evhttp, which turns its own watch off and on around each request: as long as this one
   // stands, that is no change for the kernel, and spares a call of it.
   private var watch: OpaquePointer?
@@ -40,20 +41,16 @@ final class Connection: DeadlineTarget {
   private(set) var closeReason: CloseReason?
   private(set) var isOpen = true
 
-  init(_ evcon: OpaquePointer, _ buffer: OpaquePointer, _ listener: HTTPListener) {
+  init(_ evcon: OpaquePointer, _ buffer: OpaquePointer, _ gate: RequestGate, _ listener: HTTPListener) {
     self.evcon = evcon
     self.buffer = buffer
+    self.gate = gate
     self.listener = listener
     descriptor = bufferevent_getfd(buffer)
     evhttp_connection_set_closecb(
       evcon, { _, me in Unmanaged<Connection>.fromOpaque(me!).takeUnretainedValue().closed() },
       Unmanaged.passUnretained(self).toOpaque())
-    inputCallback = evbuffer_add_cb(
-      bufferevent_get_input(buffer),
-      { _, change, me in
-        guard let added = change?.pointee.n_added, added > 0 else { return }
-        Unmanaged<Connection>.fromOpaque(me!).takeUnretainedValue().receiving(added)
-      }, Unmanaged.passUnretained(self).toOpaque())
+    gate.connection = self
     watch = listener.makeWatch(
       descriptor, { _, _, me in Unmanaged<Connection>.fromOpaque(me!).takeUnretainedValue().readable() },
       Unmanaged.passUnretained(self).toOpaque())
@@ -76,8 +73,8 @@ final class Connection: DeadlineTarget {
 
   // MARK: Requests
 
-  /// Bytes of a request have come in; evhttp keeps them until the request is whole.
-  private func receiving(_ count: Int) {
+  /// Bytes of a request have come in; the gate or evhttp keeps them until the request is whole.
+  func receiving(_ count: Int) {
     guard isOpen, !closing else { return }
     if isKeptAlive {
       isKeptAlive = false
@@ -92,7 +89,8 @@ final class Connection: DeadlineTarget {
   func countReceived() {
     var now = 0
     if isOpen, !closing {
-      now = evbuffer_get_length(bufferevent_get_input(buffer)) + (exchange?.bodyCount ?? 0)
+      now =
+        evbuffer_get_length(bufferevent_get_input(buffer)) + gate.heldCount + (exchange?.bodyCount ?? 0)
     }
     listener.bufferedBytes += now - received
     received = now
@@ -112,6 +110,11 @@ final class Connection: DeadlineTarget {
     if !isWatching, let watch { isWatching = event_add(watch, nil) == 0 }
     let exchange = Exchange(self, request)
     self.exchange = exchange
+    begun += 1
+    if gate.framing.isOver, begun == gate.framing.requestCount {
+      exchange.refusal = gate.framing.refusal
+      exchange.closeAfterReply()
+    }
     countReceived()
     listener.handle(exchange)
   }
@@ -136,7 +139,7 @@ final class Connection: DeadlineTarget {
       // evhttp reads on when the reply is out; until then nobody would bound what comes in.
       bufferevent_disable(buffer, Int16(EV_READ))
     }
-    isKeptAlive = evbuffer_get_length(bufferevent_get_input(buffer)) == 0
+    isKeptAlive = evbuffer_get_length(bufferevent_get_input(buffer)) == 0 && gate.heldCount == 0
     setDeadline(
       seconds: isKeptAlive ? listener.limits.keepAliveSeconds : listener.limits.requestTimeoutSeconds)
     evhttp_send_reply_end(request)
@@ -258,7 +261,7 @@ final class Connection: DeadlineTarget {
 
   private func closed() {
     isOpen = false
-    evbuffer_remove_cb_entry(bufferevent_get_input(buffer), inputCallback)
+    gate.detach()
     if let watch { event_free(watch) }
     watch = nil
     countUnsent()

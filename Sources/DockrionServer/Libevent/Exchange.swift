@@ -22,6 +22,8 @@ final class Exchange {
   var route = 0
   /// Who wants to hear of the client while the reply is outstanding.
   var owner: (any ExchangeOwner)?
+  /// Why it can only be refused, and its connection closed: it is no request as HTTP has them.
+  var refusal: FramingRefusal?
   /// `X-Forwarded-For`, kept for the log where some proxies are trusted.
   var forwardedFor: String?
   /// Whom it is about, once that is known.
@@ -134,13 +136,32 @@ final class Exchange {
     return request.pointee.major > 1 || (request.pointee.major == 1 && request.pointee.minor >= 1)
   }
 
-  private var wantsClose: Bool {
-    guard let value = rawHeader("Connection") else { return false }
-    return String(cString: value).lowercased().contains("close")
-  }
+  private var wantsClose: Bool { hasConnectionOption("close") }
 
   /// True when the client of HTTP/1.0 asked to keep the connection.
-  private var asksToKeepAlive: Bool { header("Connection")?.lowercased() == "keep-alive" }
+  private var asksToKeepAlive: Bool { hasConnectionOption("keep-alive") }
+
+  /// Connection = #token, a list over all fields of that name (RFC 9110, 7.6.1 and 5.3).
+  private func hasConnectionOption(_ option: StaticString) -> Bool {
+    var entry = firstHeader
+    while let current = entry {
+      entry = current.pointee.next.tqe_next
+      guard let key = current.pointee.key, strlen(key) == 10, strcasecmp(key, "Connection") == 0,
+        let value = current.pointee.value
+      else { continue }
+      let bytes = UnsafeRawBufferPointer(start: value, count: strlen(value))
+      for element in bytes.split(separator: UInt8(ascii: ","))
+      where Octets.equal(Octets.trimmed(UnsafeRawBufferPointer(rebasing: element)), option) { return true }
+    }
+    return false
+  }
+
+  /// evhttp looks at the first `Connection` field alone, and would close.
+  private func keepAliveForParser() {
+    guard let headers = request?.pointee.input_headers else { return }
+    while evhttp_remove_header(headers, "Connection") == 0 {}
+    evhttp_add_header(headers, "Connection", "keep-alive")
+  }
 
   /// Closes the connection after the reply, since what follows the head cannot be trusted to be a request.
   func closeAfterReply() {
@@ -223,6 +244,7 @@ final class Exchange {
       mustClose = true
       out.append("Connection: close\r\n")
     } else if streaming || !isHTTP11 {
+      if !isHTTP11 { keepAliveForParser() }
       out.append("Connection: keep-alive\r\n")
     }
   }

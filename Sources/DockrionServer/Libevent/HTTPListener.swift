@@ -44,7 +44,7 @@ final class HTTPListener {
   // By descriptor, since the kernel gives the lowest that is free.
   private var places: [Connection?] = []
   private var openConnections = 0
-  private var newborn: [OpaquePointer] = []
+  private var newborn: [(buffer: OpaquePointer, gate: RequestGate)] = []
   private var finishing: [Exchange] = []
   private var closing: [Connection] = []
   private var orphans: [RequestPointer] = []
@@ -61,8 +61,7 @@ final class HTTPListener {
     guard let http = evhttp_new(loop.base) else { throw ServerError(.libeventFailed, "no memory for evhttp") }
     self.http = http
     evhttp_set_max_headers_size(http, DockrionCore.Limits.headerBytesMax)
-    // Twice the limit: what is a little too large gets our reply, and beyond that evhttp's page bounds the memory.
-    evhttp_set_max_body_size(http, limits.bodyBytes * 2)
+    evhttp_set_max_body_size(http, Self.readBytesMax(limits))
     evhttp_set_allowed_methods(http, .max)
     let me = Unmanaged.passUnretained(self).toOpaque()
     evhttp_set_gencb(
@@ -72,6 +71,9 @@ final class HTTPListener {
       http,
       { base, me in Unmanaged<HTTPListener>.fromOpaque(me!).takeUnretainedValue().accepted(base!) }, me)
   }
+
+  /// Bytes of a body that are read. Twice the limit: who sends a little too much keeps the connection.
+  private static func readBytesMax(_ limits: Limits) -> Int { limits.bodyBytes * 2 }
 
   /// Connections that are open now.
   var connectionCount: Int { openConnections + newborn.count + lingering.count }
@@ -223,7 +225,7 @@ final class HTTPListener {
     }
     // evhttp may free it before the tick ends; the reference keeps the pointer good until then.
     bufferevent_incref(buffer)
-    newborn.append(buffer)
+    newborn.append((buffer, RequestGate(buffer, bodyBytesMax: Self.readBytesMax(limits))))
     // libevent accepts until the queue is empty, unless it is told to stop in between.
     if connectionCount >= limits.maxConnections {
       accepting = false
@@ -235,7 +237,7 @@ final class HTTPListener {
   /// Takes charge of connections that evhttp has made since the last call.
   private func adopt() {
     guard !newborn.isEmpty else { return }
-    for buffer in newborn {
+    for (buffer, gate) in newborn {
       var context: UnsafeMutableRawPointer?
       var (read, write): (bufferevent_data_cb?, bufferevent_data_cb?)
       var event: bufferevent_event_cb?
@@ -244,11 +246,13 @@ final class HTTPListener {
       if let context, bufferevent_getfd(buffer) >= 0 {
         callbacks = Callbacks(write: write, event: event)
         let evcon = OpaquePointer(context)
-        let connection = Connection(evcon, buffer, self)
+        let connection = Connection(evcon, buffer, gate, self)
         let place = Int(connection.descriptor)
         while places.count <= place { places.append(nil) }
         places[place] = connection
         openConnections += 1
+      } else {
+        gate.detach()
       }
       bufferevent_decref(buffer)
     }

@@ -36,6 +36,8 @@ import Testing
       for (header, status) in [
         ("", 200), ("Content-Type: application/json; charset=utf-8\r\n", 200),
         ("Content-Type: Application/JSON\r\n", 200), ("Content-Type: text/plain\r\n", 415),
+        ("Content-Type: application/json\t;charset=utf-8\r\n", 200),
+        ("Content-Type:\tapplication/json \t ; a\r\n", 200), ("Content-Type: application/json a\r\n", 415),
         ("Content-Type: application/x-www-form-urlencoded\r\n", 415),
         ("Content-Type: application/jsonlines\r\n", 415),
       ] {
@@ -45,6 +47,21 @@ import Testing
         #expect(response.status == status, "\(header)")
         if status == 415 { #expect(try response.errorCode() == "UNSUPPORTED_MEDIA_TYPE") }
       }
+    }
+  }
+
+  @Test func anEncodedBodyIs415() throws {
+    try withServer(dockfile("echo")) { server throws in
+      for path in ["/invoke", "/invoke/stream", "/runs"] {
+        for coding in ["gzip", "deflate, br", "GZIP"] {
+          let response = try server.post(path, #"{"text":"Hi"}"#, headers: ["Content-Encoding: \(coding)"])
+          #expect(response.status == 415, "\(coding)")
+          #expect(try response.errorCode() == "UNSUPPORTED_MEDIA_TYPE")
+          #expect(try response.errorSentence().contains(coding), "\(response.text)")
+          #expect(response["Accept-Encoding"] == "identity")
+        }
+      }
+      #expect(try server.get("/runs").json()["runs"]?.array?.isEmpty == true)
     }
   }
 
@@ -67,7 +84,9 @@ import Testing
           "POST /invoke HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 20000000\r\n\r\n"
         )
         for _ in 0..<20 { try connection.send([UInt8](repeating: 32, count: 1_000_000)) }
-        #expect(try connection.response(to: "POST").status == 413)
+        let response = try connection.response(to: "POST")
+        #expect(response.status == 413)
+        #expect(try response.errorCode() == "PAYLOAD_TOO_LARGE")
         #expect(connection.isClosedByServer(within: 5))
       }
       #expect(try eventually(within: 10) { try server.metrics().sum("dockrion_connections") == 1 })
@@ -79,9 +98,27 @@ import Testing
       let connection = try server.connect()
       try connection.send(
         "POST /invoke HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 20000000\r\n\r\n")
-      #expect(try connection.response(to: "POST", within: 5).status == 413)
+      let response = try connection.response(to: "POST", within: 5)
+      #expect(response.status == 413)
+      #expect(try response.errorCode() == "PAYLOAD_TOO_LARGE")
       connection.close()
       #expect(try eventually(within: 10) { try server.metrics().sum("dockrion_connections") == 1 })
+    }
+  }
+
+  @Test func aRefusalForItsSizeCanBeReadByThePageThatSent() throws {
+    try withServer(dockfile("echo", "expose: {cors: {origins: [\"https://app.example.com\"]}}")) {
+      server throws in
+      let connection = try server.connect()
+      try connection.send(
+        "POST /invoke HTTP/1.1\r\nHost: a\r\nOrigin: https://app.example.com\r\nContent-Length: 20000000\r\n\r\n"
+      )
+      let response = try connection.response(to: "POST")
+      #expect(response.status == 413)
+      #expect(response["Access-Control-Allow-Origin"] == "https://app.example.com")
+      let counted = try server.metrics().sum(
+        "dockrion_requests_total", ["route": "/invoke", "method": "POST", "status": "413"])
+      #expect(counted == 1)
     }
   }
 
@@ -90,7 +127,8 @@ import Testing
       let taken = try server.get("/health", headers: ["X-Filler: " + String(repeating: "a", count: 8000)])
       #expect(taken.status == 200)
       let refused = try server.get("/health", headers: ["X-Filler: " + String(repeating: "a", count: 17000)])
-      #expect([400, 431].contains(refused.status))
+      #expect(refused.status == 431)
+      #expect(try refused.errorCode() == "VALIDATION_ERROR")
       #expect(try server.get("/health").status == 200)
     }
   }

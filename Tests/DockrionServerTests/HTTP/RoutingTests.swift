@@ -70,10 +70,27 @@ import Testing
 
   @Test func anUnknownPathIs404() throws {
     try withServer(dockfile("echo")) { server throws in
-      for path in ["/nowhere", "/invoke/", "/invoke/streams", "/runs/a/b", "/runs/a/events/c", "//health"] {
+      for path in [
+        "/nowhere", "/invoke/", "/invoke/streams", "/runs/a/b", "/runs/a/events/c", "/x/../health",
+        "/%68ealth",
+      ] {
         let response = try server.get(path)
         #expect(response.status == 404, "\(path)")
         #expect(try response.errorCode() == "NOT_FOUND")
+      }
+    }
+  }
+
+  @Test func aRunIdThatIsNoneIs400WhateverItIsWrittenAs() throws {
+    try withServer(dockfile("echo")) { server throws in
+      for id in ["%00", "a%00", "a%2fb", "%2e%2e", "..", "a%0d%0ab", "-a", "\u{e9}", "%c3%28", "a%"] {
+        for (method, path) in [
+          ("GET", "/runs/\(id)"), ("GET", "/runs/\(id)/events"), ("DELETE", "/runs/\(id)"),
+        ] {
+          let response = try server.request(method, path)
+          #expect(response.status == 400, "\(method) \(path)")
+          #expect(try response.errorCode() == "VALIDATION_ERROR")
+        }
       }
     }
   }

@@ -14,8 +14,10 @@ final class NginxProcess {
 
   var endpoint: Endpoint { .tcp(port) }
 
-  /// - Parameter upstreams: where dockrion is or will be; of several, each on TCP, as many as the file has examples.
-  init(before upstreams: [Endpoint]) throws {
+  /// - Parameters:
+  ///   - upstreams: where dockrion is or will be; of several, each on TCP, as many as the file has examples.
+  ///   - changes: what else is replaced in the file, and by what.
+  init(before upstreams: [Endpoint], changes: [(old: String, new: String)] = []) throws {
     let ports = try freePorts(3)
     (port, tlsPort) = (ports[0], ports[1])
     var template = Array((NSTemporaryDirectory() + "/dockrion-nginx-XXXXXX").utf8CString)
@@ -25,7 +27,7 @@ final class NginxProcess {
     chmod(directory, 0o755)
     process = Process()
     try makeCertificate()
-    try configuration(before: upstreams, spare: ports[2]).write(
+    try configuration(before: upstreams, spare: ports[2], changes).write(
       toFile: directory + "/nginx.conf", atomically: false, encoding: .utf8)
     try start()
   }
@@ -87,7 +89,9 @@ final class NginxProcess {
 
   /// The shipped file with nothing but ports and paths replaced, and the lines for several instances turned on
   /// where there are several.
-  private func configuration(before upstreams: [Endpoint], spare: Int) throws -> String {
+  private func configuration(
+    before upstreams: [Endpoint], spare: Int, _ changes: [(old: String, new: String)]
+  ) throws -> String {
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent().deletingLastPathComponent()
     var text = try String(contentsOf: root.appendingPathComponent("config/nginx.conf"), encoding: .utf8)
@@ -116,6 +120,7 @@ final class NginxProcess {
     try replace("/var/log/nginx/", directory + "/")
     try replace("/var/lib/nginx/", directory + "/")
     try replace("/run/nginx.pid", directory + "/nginx.pid")
+    for (old, new) in changes { try replace(old, new) }
     return text
   }
 
@@ -133,10 +138,10 @@ final class NginxProcess {
 
 /// Runs `body` with nginx in front of the servers, and then stops nginx.
 func withNginx(
-  before servers: ServerProcess..., sourceLocation: SourceLocation = #_sourceLocation,
-  _ body: (NginxProcess) throws -> Void
+  before servers: ServerProcess..., changes: [(old: String, new: String)] = [],
+  sourceLocation: SourceLocation = #_sourceLocation, _ body: (NginxProcess) throws -> Void
 ) throws {
-  let nginx = try NginxProcess(before: servers.map(\.endpoint))
+  let nginx = try NginxProcess(before: servers.map(\.endpoint), changes: changes)
   defer { nginx.stop() }
   do {
     try body(nginx)

@@ -140,6 +140,33 @@ extension BackendContract {
     }
 
     @Test(arguments: Backend.allCases)
+    func anIdempotencyKeyIsOfPrintableASCIIAlone(_ backend: Backend) throws {
+      try withServer(on: backend, "echo") { server throws in
+        func post(_ key: [UInt8]) throws -> Response {
+          let connection = try server.connect()
+          let start = "POST /runs HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nIdempotency-Key:"
+          try connection.send(Array(start.utf8) + key + Array("\r\n\r\n{}".utf8))
+          return try connection.response(to: "POST")
+        }
+        // Two that are no UTF-8, and two of one word in different normal forms: as text, one key each.
+        for key in [[0xC3], [0xFF], Array("caf\u{e9}".utf8), Array("cafe\u{301}".utf8), [97, 9, 97], []]
+          as [[UInt8]]
+        {
+          let response = try post(key)
+          #expect(response.status == 400, "\(key)")
+          #expect(try response.errorCode() == "VALIDATION_ERROR")
+          #expect(try response.errorSentence().contains("Idempotency-Key"), "\(response.text)")
+        }
+        let printable = Array(0x21...0x7E as ClosedRange<UInt8>) + Array(" \(UInt8.max)".utf8)
+        let first = try post(printable)
+        #expect(first.status == 202)
+        #expect(try post(printable).json()["run_id"] == first.json()["run_id"])
+        #expect(try post(printable + [33]).json()["run_id"] != first.json()["run_id"])
+        #expect(try server.get("/runs").json()["runs"]?.array?.count == 2)
+      }
+    }
+
+    @Test(arguments: Backend.allCases)
     func aRetryWithItsKeyAnswersEvenWhenNoAgentMayStart(_ backend: Backend) throws {
       try withServer(
         on: backend, "scripted", sections: "runtime: {max_concurrent_runs: 1, shutdown_grace_seconds: 0}"

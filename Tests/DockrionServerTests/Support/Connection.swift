@@ -43,10 +43,15 @@ final class Connection {
     }
   }
 
-  /// Sends every byte in a segment of its own.
-  func sendByteByByte(_ text: String) throws {
+  /// From now on each send is a segment of its own.
+  func sendWithoutDelay() {
     var yes: Int32 = 1
     setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, 4)
+  }
+
+  /// Sends every byte in a segment of its own.
+  func sendByteByByte(_ text: String) throws {
+    sendWithoutDelay()
     for byte in text.utf8 { try send([byte]) }
   }
 

@@ -108,7 +108,10 @@ struct Conversation {
     bytes += Array((!isGood && random.chance(0.1) ? "0\r\nTrailer: a\r\n\r\n" : "0\r\n\r\n").utf8)
     if isGood { return bytes }
     if random.chance(0.2) {
-      let size = ["-1", "ffffffffffffffff", "7fffffffffffffff", "80000000", "0x10", " 5", "", "g", "1 1"]
+      let size = [
+        "+1", "0\n", "0 ", "0;\u{1}", "-1", "ffffffffffffffff", "7fffffffffffffff", "80000000", "0x10", " 5",
+        "", "g", "1 1",
+      ]
       bytes.insert(contentsOf: Array(((size.randomElement(using: &random) ?? "") + "\r\n").utf8), at: 0)
     }
     if random.chance(0.3) { mutate(&bytes, &random) }
@@ -149,7 +152,9 @@ struct Conversation {
     "/runs?run_id=ID", "/runs?run_id=ID", "/runs/ID", "/runs/ID/events", "/runs/ID/events", "/runs/ID/events",
     "/runs/ID/events?timeout=1", "/runs/ID/events?from_sequence=2&events=token", "/runs/%61/events",
     "/runs//events",
-    "/nowhere", "//health", "http://fuzz.local/health", "*", "/%00", "/runs/%2e%2e/events", "/runs/\u{e9}",
+    "/nowhere", "//health", "http://fuzz.local/health",
+    "http://fuzz.local", "http:///health", "https://fuzz.local/", "fuzz.local:80", "*", "/%00",
+    "/runs/%2e%2e/events", "/runs/\u{e9}",
     "?", "#",
   ]
 
@@ -171,6 +176,9 @@ struct Conversation {
     "X-Request-Id: r1", "X-Request-Id: \u{7f}", "Idempotency-Key: k", "Idempotency-Key: ",
     "Origin: http://a.test",
     "Access-Control-Request-Method: POST", "Authorization: Bearer x", "Range: bytes=0-1", " folded: a",
+    "Transfer-Encoding: xchunked", "Transfer-Encoding: chunked;a=b", "Transfer-Encoding:\tchunked", "Host: b",
+    "Content-Length : 5", "Content-Length: 5\u{0}", "\u{0}X: a", "X: a\u{b}", "Connection: x, close",
+    "Content-Encoding: gzip", "Content-Type:\tapplication/json\t; a", "Content-Type: application/json",
     "No colon", ": no name", "X-Long: \(String(repeating: "l", count: 17_000))", "Accept-Encoding: gzip",
   ]
 
