@@ -26,7 +26,7 @@ enum ChunkHead {
       throw FramingRefusal("chunk size", line, "does not begin with a hexadecimal digit")
     }
     if index < line.count {
-      let rest = UnsafeRawBufferPointer(rebasing: line[index...])
+      let rest = line.part(index, line.count)
       guard Octets.trimmed(rest).first == UInt8(ascii: ";"), !Octets.hasControl(rest) else {
         throw FramingRefusal("chunk size", line, "has something behind its digits that is no extension")
       }

@@ -41,10 +41,12 @@ enum HostField {
     guard start < bytes.count else { return true }
     guard bytes[start] == UInt8(ascii: ":") else { return false }
     var port = 0
-    for byte in bytes[(start + 1)...] {
-      guard Octets.isDigit(byte) else { return false }
-      port = port * 10 + Int(byte - 0x30)
+    var index = start + 1
+    while index < bytes.count {
+      guard Octets.isDigit(bytes[index]) else { return false }
+      port = port &* 10 &+ Int(bytes[index] &- 0x30)
       if port > 65535 { return false }
+      index &+= 1
     }
     return true
   }

@@ -19,7 +19,11 @@ enum Octets {
     byte < 0x80 && ((byte < 64 ? low : high) >> UInt64(byte & 63)) & 1 == 1
   }
 
-  static func isToken(_ byte: UInt8) -> Bool { isIn(tokenLow, tokenHigh, byte) }
+  @inline(__always)
+  static func isToken(_ byte: UInt8) -> Bool {
+    // Nearly always it is a letter or a hyphen.
+    (byte | 0x20) &- 0x61 < 26 || byte == 0x2D || isIn(tokenLow, tokenHigh, byte)
+  }
 
   /// True for what a registered name may have besides percent-encoded octets.
   static func isRegisteredName(_ byte: UInt8) -> Bool { isIn(nameLow, nameHigh, byte) }
@@ -91,7 +95,7 @@ enum Octets {
     var (start, end) = (0, bytes.count)
     while start < end, bytes[start] == space || bytes[start] == tab { start &+= 1 }
     while end > start, bytes[end &- 1] == space || bytes[end &- 1] == tab { end &-= 1 }
-    return UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+    return bytes.part(start, end)
   }
 
   /// Equal but for the case of letters; `other` is in lower case, of as many bytes or not.
@@ -102,6 +106,29 @@ enum Octets {
       UnsafeRawPointer(other.utf8Start).assumingMemoryBound(to: CChar.self), bytes.count) == 0
   }
 
+  /// The same for a token and a name of letters and hyphens, of at least four.
+  @inline(__always)
+  static func isName(_ token: UnsafeRawBufferPointer, _ name: StaticString) -> Bool {
+    let count = name.utf8CodeUnitCount
+    guard token.count == count, let base = token.baseAddress else { return false }
+    let other = UnsafeRawPointer(name.utf8Start)
+    if count < 8 {
+      let lower = UInt32(0x2020_2020)
+      func differ(_ at: Int) -> Bool {
+        base.loadUnaligned(fromByteOffset: at, as: UInt32.self) | lower
+          != other.loadUnaligned(fromByteOffset: at, as: UInt32.self)
+      }
+      return !differ(0) && !differ(count &- 4)
+    }
+    // No other character of a token becomes a letter or a hyphen by this bit.
+    let lower = UInt64(0x2020_2020_2020_2020)
+    func differ(_ at: Int) -> Bool {
+      base.loadUnaligned(fromByteOffset: at, as: UInt64.self) | lower
+        != other.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+    }
+    return !differ(0) && (count <= 16 || !differ(8)) && !differ(count &- 8)
+  }
+
   /// Equal in every bit.
   static func same(_ bytes: UnsafeRawBufferPointer, _ other: StaticString) -> Bool {
     bytes.count == other.utf8CodeUnitCount
@@ -110,6 +137,14 @@ enum Octets {
 }
 
 extension UnsafeRawBufferPointer {
-  /// The first bytes, as a buffer of their own.
-  func first(_ count: Int) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: prefix(count)) }
+  /// A part of it that begins and ends within it.
+  @inline(__always)
+  func part(_ start: Int, _ end: Int) -> UnsafeRawBufferPointer {
+    assert(0 <= start && start <= end && end <= count)
+    return UnsafeRawBufferPointer(start: baseAddress.map { $0 + start }, count: end &- start)
+  }
+
+  /// Its first bytes.
+  @inline(__always)
+  func first(_ count: Int) -> UnsafeRawBufferPointer { part(0, count) }
 }

@@ -89,7 +89,7 @@ struct RequestFraming {
       if bytes[1] == Octets.lineFeed { return .replace(2, by: []) }
     }
     guard let count = try head.read(bytes) else { return .wait }
-    let whole = UnsafeRawBufferPointer(rebasing: bytes[..<count])
+    let whole = bytes.part(0, count)
     switch head.body {
     case .none: break
     case _ where !head.parserReadsBody(whole): state = .over
@@ -128,7 +128,7 @@ struct RequestFraming {
   private mutating func readChunkHead(_ bytes: UnsafeRawBufferPointer) throws(FramingRefusal) -> Step {
     guard let count = try lineCount(bytes, Limits.chunkLineBytesMax, 400, "a chunk's size and its extensions")
     else { return .wait }
-    let line = try RequestHead.withoutEnd(UnsafeRawBufferPointer(rebasing: bytes[..<(count - 1)]))
+    let line = try RequestHead.withoutEnd(bytes.part(0, count - 1))
     let (size, digits) = try ChunkHead.read(line)
     guard size <= bodyBytesMax - bodyBytes else {
       throw tooLarge(
@@ -156,7 +156,7 @@ struct RequestFraming {
   private mutating func readTrailer(_ bytes: UnsafeRawBufferPointer) throws(FramingRefusal) -> Step {
     let left = Limits.headerBytesMax - trailerBytes
     guard let count = try lineCount(bytes, left, 431, "the trailers") else { return .wait }
-    let line = try RequestHead.withoutEnd(UnsafeRawBufferPointer(rebasing: bytes[..<(count - 1)]))
+    let line = try RequestHead.withoutEnd(bytes.part(0, count - 1))
     if line.isEmpty {
       state = .head
       return .pass(count)

@@ -73,11 +73,12 @@ struct RequestHead {
 
   /// A line up to its CRLF. A bare LF, which a recipient may accept (RFC 9112, 2.2), ends a line for some and not for
   /// others.
+  @inline(__always)
   static func withoutEnd(_ line: UnsafeRawBufferPointer) throws(FramingRefusal) -> UnsafeRawBufferPointer {
-    guard line.last == Octets.carriageReturn else {
+    guard line.count > 0, line[line.count &- 1] == Octets.carriageReturn else {
       throw FramingRefusal("line", line, "ends with LF alone; it must end with CR LF")
     }
-    return UnsafeRawBufferPointer(rebasing: line[..<(line.count - 1)])
+    return line.part(0, line.count - 1)
   }
 
   // MARK: The request line
@@ -105,11 +106,11 @@ struct RequestHead {
     guard index > 0, line[index] == Octets.space, index < versionAt - 2 else {
       throw FramingRefusal("request line", line, "is not METHOD TARGET HTTP/1.1")
     }
-    let target = UnsafeRawBufferPointer(rebasing: line[(index + 1)..<(versionAt - 1)])
+    let target = line.part(index + 1, versionAt - 1)
     guard !Octets.hasForbiddenInTarget(target) else {
       throw FramingRefusal("target", target, "holds a space, a control character or a #")
     }
-    let method = UnsafeRawBufferPointer(rebasing: line[..<index])
+    let method = line.part(0, index)
     if Octets.same(method, "CONNECT") {
       throw FramingRefusal("method", method, "is for proxies")
     }
@@ -126,31 +127,31 @@ struct RequestHead {
       throw FramingRefusal("the request has more than \(Limits.headerFieldsMax) header fields", status: 431)
     }
     let nameCount = try Self.checkField(line)
-    let name = UnsafeRawBufferPointer(rebasing: line[..<nameCount])
-    var value = UnsafeRawBufferPointer(rebasing: line[(nameCount + 1)...])
+    let name = line.part(0, nameCount)
+    var value = line.part(nameCount + 1, line.count)
     // evhttp takes a tab before a value for a part of it.
     if value.count > 1, value[0] == Octets.tab || (value[0] == Octets.space && value[1] <= Octets.space) {
       needsRewriting = true
     }
     switch nameCount {
-    case 4 where Octets.equal(name, "host"):
+    case 4 where Octets.isName(name, "host"):
       try once(.host, name)
       value = Octets.trimmed(value)
       guard HostField.isValid(value) else { throw FramingRefusal("Host", value, "is no host") }
-    case 6 where Octets.equal(name, "origin"): try once(.origin, name)
-    case 6 where Octets.equal(name, "expect"):
+    case 6 where Octets.isName(name, "origin"): try once(.origin, name)
+    case 6 where Octets.isName(name, "expect"):
       value = Octets.trimmed(value)
       guard isHTTP10 || Octets.equal(value, "100-continue") else {
         throw FramingRefusal("Expect", value, "is not 100-continue", status: 417)
       }
-    case 9 where Octets.equal(name, "x-api-key"): try once(.apiKey, name)
-    case 12 where Octets.equal(name, "content-type"): try once(.contentType, name)
-    case 13 where Octets.equal(name, "authorization"): try once(.authorization, name)
-    case 14 where Octets.equal(name, "content-length"):
+    case 9 where Octets.isName(name, "x-api-key"): try once(.apiKey, name)
+    case 12 where Octets.isName(name, "content-type"): try once(.contentType, name)
+    case 13 where Octets.isName(name, "authorization"): try once(.authorization, name)
+    case 14 where Octets.isName(name, "content-length"):
       try once(.contentLength, name)
       contentLength = try Self.length(Octets.trimmed(value))
-    case 15 where Octets.equal(name, "idempotency-key"): try once(.idempotencyKey, name)
-    case 17 where Octets.equal(name, "transfer-encoding"):
+    case 15 where Octets.isName(name, "idempotency-key"): try once(.idempotencyKey, name)
+    case 17 where Octets.isName(name, "transfer-encoding"):
       try once(.transferEncoding, name)
       try TransferEncoding.check(Octets.trimmed(value))
     default: break
@@ -170,14 +171,18 @@ struct RequestHead {
   /// White space before the colon (RFC 9112, 5.1) and folded lines (5.2) are refused.
   static func checkField(_ line: UnsafeRawBufferPointer) throws(FramingRefusal) -> Int {
     var index = 0
-    while index < line.count, Octets.isToken(line[index]) { index &+= 1 }
+    if let base = line.baseAddress {
+      while index < line.count, Octets.isToken(base.load(fromByteOffset: index, as: UInt8.self)) {
+        index &+= 1
+      }
+    }
     guard index > 0, index < line.count, line[index] == UInt8(ascii: ":") else {
       if line[0] == Octets.space || line[0] == Octets.tab {
         throw FramingRefusal("header line", line, "begins with white space: folded lines are not taken")
       }
       throw FramingRefusal("header line", line, "does not begin with a name and its colon")
     }
-    guard !Octets.hasControl(UnsafeRawBufferPointer(rebasing: line[(index &+ 1)...])) else {
+    guard !Octets.hasControl(line.part(index &+ 1, line.count)) else {
       throw FramingRefusal("header line", line, "holds a control character")
     }
     return index
@@ -218,7 +223,7 @@ struct RequestHead {
 
   /// Whether evhttp reads a body behind this method; where it does not, it would take the body for a request.
   func parserReadsBody(_ head: UnsafeRawBufferPointer) -> Bool {
-    let method = UnsafeRawBufferPointer(rebasing: head[..<methodCount])
+    let method = head.part(0, methodCount)
     return Octets.same(method, "POST") || Octets.same(method, "GET") || Octets.same(method, "DELETE")
       || Octets.same(method, "PUT") || Octets.same(method, "PATCH") || Octets.same(method, "OPTIONS")
   }
@@ -229,20 +234,20 @@ struct RequestHead {
   /// - Parameter withoutBody: leaves out what announces a body.
   func rewritten(_ head: UnsafeRawBufferPointer, withoutBody: Bool = false) -> [UInt8] {
     var out = requestLine(head)
-    var rest = UnsafeRawBufferPointer(rebasing: head[(requestLineCount + 2)...])
+    var rest = head.part(requestLineCount + 2, head.count)
     while let end = rest.firstIndex(of: Octets.carriageReturn), end > 0 {
-      let line = UnsafeRawBufferPointer(rebasing: rest[..<end])
-      rest = UnsafeRawBufferPointer(rebasing: rest[(end + 2)...])
+      let line = rest.part(0, end)
+      rest = rest.part(end + 2, rest.count)
       guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { continue }
-      let name = UnsafeRawBufferPointer(rebasing: line[..<colon])
-      var value = Octets.trimmed(UnsafeRawBufferPointer(rebasing: line[(colon + 1)...]))
-      if let authority, Octets.equal(name, "host") {
-        let target = UnsafeRawBufferPointer(rebasing: head[(methodCount + 1)...])
+      let name = line.part(0, colon)
+      var value = Octets.trimmed(line.part(colon + 1, line.count))
+      if let authority, Octets.isName(name, "host") {
+        let target = head.part(methodCount + 1, head.count)
         value = UnsafeRawBufferPointer(rebasing: target[authority])
       }
       let announcesBody =
-        Octets.equal(name, "content-length") || Octets.equal(name, "transfer-encoding")
-        || Octets.equal(name, "expect")
+        Octets.isName(name, "content-length") || Octets.isName(name, "transfer-encoding")
+        || Octets.isName(name, "expect")
       if withoutBody, announcesBody { continue }
       out += name
       out += ": ".utf8

@@ -17,11 +17,11 @@ enum RequestTarget {
     if isOptions, Octets.same(target, "*") { return nil }
     let start = "http://".utf8.count
     guard target.count > start,
-      Octets.equal(UnsafeRawBufferPointer(rebasing: target[..<start]), "http://")
+      Octets.equal(target.part(0, start), "http://")
     else { throw FramingRefusal("target", target, "is neither a path nor an absolute http URL") }
     let end =
       target[start...].firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? target.count
-    guard HostField.isValid(UnsafeRawBufferPointer(rebasing: target[start..<end])) else {
+    guard HostField.isValid(target.part(start, end)) else {
       throw FramingRefusal("target", target, "has no host, or none without a user, behind http://")
     }
     guard !target[end...].starts(with: "//".utf8) else {

@@ -47,7 +47,7 @@ final class RequestGate {
       if let bytes = newBytes(count) {
         var passed = 0
         while passed < count {
-          let step = framing.next(UnsafeRawBufferPointer(rebasing: bytes[passed...]))
+          let step = framing.next(bytes.part(passed, bytes.count))
           guard case .pass(let more) = step else {
             return rewrite(takeOut(count - passed), step)
           }
@@ -102,7 +102,7 @@ final class RequestGate {
     var said = first
     bytes.withUnsafeBytes { bytes in
       while used < bytes.count {
-        let rest = UnsafeRawBufferPointer(rebasing: bytes[used...])
+        let rest = bytes.part(used, bytes.count)
         switch said ?? framing.next(rest) {
         case .pass(let count):
           out += rest[..<count]

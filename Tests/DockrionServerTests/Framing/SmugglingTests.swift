@@ -188,4 +188,48 @@ struct HostileRequest: Sendable, CustomTestStringConvertible {
       }
     }
   }
+
+  /// Good requests with a few bytes changed, in pieces: as many replies as there are requests in them, then the end.
+  @Test func mutatedRequestsAreAnsweredAsOftenAsThereAreRequests() throws {
+    let seed = UInt64.random(in: 1...UInt64(UInt32.max))
+    let chunked = "POST /invoke HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    let good = [
+      requestText("GET", "/health"), requestText("POST", "/invoke", body: #"{"text":"Hi"}"#),
+      chunked + "d;a=b\r\n{\"text\":\"Hi\"}\r\n0\r\nX: a\r\n\r\n",
+      chunked + "6\r\n{\"text\r\n7\r\n\":\"Hi\"}\r\n0\r\n\r\n",
+    ].map { Array($0.utf8) }
+    let last = Array(requestText("GET", "/health", headers: ["Connection: close"]).utf8)
+    var (refused, answered) = (0, 0)
+    try withServer(dockfile("echo")) { server throws in
+      for number in 0..<600 as Range<UInt64> {
+        var random = SplitMix64(state: seed &+ number &* 0x9E37_79B9_7F4A_7C15)
+        var bytes = (0..<4).flatMap { _ in good.randomElement(using: &random) ?? [] }
+        Conversation.mutate(&bytes, &random)
+        bytes += last
+        let expected = FramingRun([bytes[...]])
+        // Of a body that is longer now, the rest would be waited for.
+        let isWhole = expected.out.suffix(last.count).elementsEqual(last) && expected.waiting.isEmpty
+        guard expected.isOver || isWhole else { continue }
+        let cut = Int.random(in: 1..<bytes.count, using: &random)
+        let conversation = try RawConversation(
+          server.connect(), [Array(bytes[..<cut]), Array(bytes[cut...])], method: "GET")
+        let statuses = conversation.replies.map(\.status)
+        let what = "seed \(seed), number \(number): \(statuses), \(expected.requests)"
+        if conversation.replies.dropLast().allSatisfy({ $0["Connection"] != "close" }),
+          statuses.count == expected.requests
+        {
+          answered += statuses.count
+          if let refusal = expected.refusal {
+            refused += 1
+            #expect(statuses.last == refusal.status, "\(what)")
+          }
+        } else {
+          // One of them asked for the end before.
+          #expect(statuses.count < expected.requests, "\(what)")
+          #expect(conversation.replies.last?["Connection"] == "close", "\(what)")
+        }
+      }
+    }
+    #expect(refused > 100 && answered > 500, "seed \(seed): \(refused) refused, \(answered) answered")
+  }
 }

@@ -13,7 +13,9 @@ import Testing
         return connection.hasEnded
       }
       #expect(closed)
-      #expect(seconds(since: start) < 60, "closed after \(seconds(since: start)) s")
+      let seconds = seconds(since: start)
+      // No sooner either: a server that refuses these bytes would pass otherwise.
+      #expect(seconds > 1.5 && seconds < 60, "closed after \(seconds) s")
     }
   }
 

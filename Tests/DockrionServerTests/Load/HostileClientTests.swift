@@ -10,10 +10,12 @@ import Testing
       let connection = try server.connect(receiveBuffer: 4096)
       let flood = String(repeating: "GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n", count: 25_000)
       // The server stops reading, so that not all of these 25 MB can be sent.
-      for _ in 0..<25 {
-        do { try connection.send(Array(flood.utf8), within: 0.2) } catch { break }
-      }
+      var sent = 0
+      while sent < 25, (try? connection.send(Array(flood.utf8), within: 0.2)) != nil { sent += 1 }
+      #expect(sent < 25)
       #expect(server.residentBytes - before < 16 << 20)
+      // It stopped reading because nobody reads, not because it refused.
+      for _ in 0..<10 { #expect(try connection.response(to: "GET").status == 200) }
       #expect(try server.get("/health").status == 200)
     }
   }
@@ -78,16 +80,6 @@ import Testing
         }
       }
       #expect(events.last?.type == "complete" && expected == 11)
-    }
-  }
-
-  @Test(arguments: ["+2", "2, 2", "0x2", "2 2"])
-  func aLengthThatIsNoNumberIsRefused(_ length: String) throws {
-    try withServer(dockfile("echo")) { server throws in
-      let connection = try server.connect()
-      try connection.send("POST /invoke HTTP/1.1\r\nHost: a\r\nContent-Length: \(length)\r\n\r\n{}")
-      #expect(try connection.response(to: "POST").status == 400)
-      #expect(connection.isClosedByServer(within: 5))
     }
   }
 

@@ -118,7 +118,8 @@ struct Conversation {
     return bytes
   }
 
-  private static func mutate(_ bytes: inout [UInt8], _ random: inout SplitMix64) {
+  /// Changes a few places of it.
+  static func mutate(_ bytes: inout [UInt8], _ random: inout SplitMix64) {
     for _ in 0..<Int.random(in: 1...4, using: &random) where !bytes.isEmpty {
       let at = Int.random(in: 0..<bytes.count, using: &random)
       let end = min(bytes.count, at + .random(in: 1...16, using: &random))
