@@ -122,9 +122,12 @@ final class RequestGate {
       }
       held = []
     }
-    guard !out.isEmpty else { return }
-    isRewriting = true
-    evbuffer_add(input, out, out.count)
-    isRewriting = false
+    if !out.isEmpty {
+      isRewriting = true
+      evbuffer_add(input, out, out.count)
+      isRewriting = false
+    }
+    // What was left out does not wait here.
+    connection?.countReceived()
   }
 }
