@@ -43,5 +43,6 @@ struct FramingRun: Equatable {
     waiting.removeFirst(used)
   }
 
+  var refusalStatus: Int? { refusal?.status }
   var text: String { String(decoding: out, as: UTF8.self) }
 }

@@ -219,9 +219,9 @@ struct HostileRequest: Sendable, CustomTestStringConvertible {
           statuses.count == expected.requests
         {
           answered += statuses.count
-          if let refusal = expected.refusal {
+          if let status = expected.refusalStatus {
             refused += 1
-            #expect(statuses.last == refusal.status, "\(what)")
+            #expect(statuses.last == status, "\(what)")
           }
         } else {
           // One of them asked for the end before.
