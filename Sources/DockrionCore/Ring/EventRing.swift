@@ -164,8 +164,7 @@ public struct EventRing<Element: AnyObject & Sendable>: ~Copyable, Sendable {
         if taken { break }
         ticket = now
       }
-      let word = UInt(bitPattern: Unmanaged.passRetained(element).toOpaque())
-      place(ticket).pointee.store(word, ordering: .releasing)
+      place(ticket).pointee.store(retainedAddress(of: element), ordering: .releasing)
       return .pushed
     }
 

@@ -33,7 +33,7 @@ public final class ReadyQueue<Item: ReadyItem>: Sendable {
     // A fence between the caller's push and this read would not do: the exchange is the fence.
     let isNew = item.withReadyLink { link in
       guard !link.announced.exchange(true, ordering: .sequentiallyConsistent) else { return false }
-      let address = UInt(bitPattern: Unmanaged.passRetained(item).toOpaque())
+      let address = retainedAddress(of: item)
       var top = head.load(ordering: .relaxed)
       while true {
         link.next.store(top, ordering: .relaxed)
