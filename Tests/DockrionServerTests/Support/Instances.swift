@@ -26,9 +26,11 @@ final class Instances {
   var c: ServerProcess { servers[2] }
 
   /// Starts one more.
+  ///
+  /// - Parameter link: the way that it has to Redis, where that is not the direct one.
   @discardableResult
-  func add(port: Int = 0) throws -> ServerProcess {
-    servers.append(try start(port: port))
+  func add(port: Int = 0, through link: RedisLink? = nil) throws -> ServerProcess {
+    servers.append(try start(port: port, link))
     return servers[servers.count - 1]
   }
 
@@ -38,8 +40,9 @@ final class Instances {
     servers[index] = try start(port: servers[index].port)
   }
 
-  private func start(port: Int) throws -> ServerProcess {
-    try ServerProcess(dockfile, arguments: ["--host", "127.0.0.1", "--port", "\(port)"])
+  private func start(port: Int, _ link: RedisLink? = nil) throws -> ServerProcess {
+    let text = link.map { dockfile.replacing("127.0.0.1:\(redis.port)", with: "127.0.0.1:\($0.port)") }
+    return try ServerProcess(text ?? dockfile, arguments: ["--host", "127.0.0.1", "--port", "\(port)"])
   }
 
   /// Ends it as `kill -9` does, and waits until it is gone.

@@ -15,8 +15,14 @@ final class RedisProcess {
     var appendOnly = AppendOnly.no
     /// What `AUTH password` takes, for the user `default`.
     var password: String?
-    /// A further user, who may do everything.
+    /// A further user.
     var user: (name: String, password: String)?
+    /// What that user may do, in the words of an ACL.
+    var rule = "~* &* +@all"
+    /// Further lines of its configuration.
+    var lines: [String] = []
+    /// Watches other Redis servers instead of keeping data.
+    var isSentinel = false
     /// A Unix socket instead of a port.
     var isOnSocket = false
   }
@@ -88,7 +94,8 @@ final class RedisProcess {
   func start() throws {
     precondition(pid == 0, "redis-server runs already")
     try configuration.write(toFile: directory + "/redis.conf", atomically: false, encoding: .utf8)
-    pid = try spawnRedis(directory + "/redis.conf", logFile: directory + "/log")
+    pid = try spawnRedis(
+      [directory + "/redis.conf"] + (options.isSentinel ? ["--sentinel"] : []), logFile: directory + "/log")
     var refusal = ""
     let answers = try eventually(within: 15) {
       var status: Int32 = 0
@@ -154,8 +161,9 @@ final class RedisProcess {
     }
     if let password = options.password { lines.append("requirepass \(quoted(password))") }
     if let user = options.user {
-      lines.append("user \(user.name) on \(quoted(">" + user.password)) ~* &* +@all")
+      lines.append("user \(user.name) on \(quoted(">" + user.password)) \(options.rule)")
     }
+    lines += options.lines
     return lines.joined(separator: "\n") + "\n"
   }
 }
@@ -193,14 +201,14 @@ func freePort() throws -> Int {
   throw ClientError("no free port")
 }
 
-private func spawnRedis(_ configuration: String, logFile: String) throws -> pid_t {
+private func spawnRedis(_ arguments: [String], logFile: String) throws -> pid_t {
   var actions = posix_spawn_file_actions_t()
   posix_spawn_file_actions_init(&actions)
   defer { posix_spawn_file_actions_destroy(&actions) }
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
   posix_spawn_file_actions_addopen(&actions, 1, logFile, O_WRONLY | O_CREAT | O_APPEND, 0o600)
   posix_spawn_file_actions_adddup2(&actions, 1, 2)
-  var argv: [UnsafeMutablePointer<CChar>?] = [strdup("redis-server"), strdup(configuration), nil]
+  var argv = (["redis-server"] + arguments).map { strdup($0) } + [nil]
   defer { for string in argv { free(string) } }
   var pid: pid_t = 0
   let code = posix_spawnp(&pid, "redis-server", &actions, nil, &argv, environ)

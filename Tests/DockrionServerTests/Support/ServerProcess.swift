@@ -195,7 +195,7 @@ private func spawnServer(
 }
 
 /// The programs lie beside the test bundle.
-private func serverExecutable(_ program: String) throws -> String {
+func serverExecutable(_ program: String) throws -> String {
   let ownPath = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
   let starts = CommandLine.arguments.filter { $0.contains(".xctest") } + [ownPath].compactMap(\.self)
   for start in starts {
