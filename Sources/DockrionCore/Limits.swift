@@ -70,6 +70,10 @@ public enum Limits {
   public static let journalBatchBytes = 256 << 10
   /// Writes of a run, one a second, that Redis may refuse before the run is given up.
   public static let journalRefusalsMax = 60
+  /// Runs whose records Redis has not confirmed that are remembered, to be executed if others were told of them …
+  public static let unconfirmedRunsMax = 10_000
+  /// … and seconds for which a lost command may still arrive.
+  public static let unconfirmedSeconds: Int64 = 60
   /// Entries of a run's stream that are read from Redis in one answer.
   public static let followPageEntries = 200
   /// Seconds that a run from Redis stays in memory when nobody subscribes to it.

@@ -38,18 +38,22 @@ enum SocketProbe {
     else { throw Failure(errno) }
   }
 
-  /// Connects, sends the text and returns what comes back first, at most 512 bytes. Waits `seconds` for each.
-  static func ask(host: String, port: Int, _ text: String, seconds: Int) throws(Failure) -> String {
+  /// Connects and sends what `next` says, as long as it says something; it is given what came back to the text
+  /// before, at most 4 KiB. Returns the last reply. Waits `seconds` for each.
+  static func ask(
+    host: String, port: Int, seconds: Int, _ next: (_ reply: String?) -> String?
+  ) throws(Failure) -> String {
     let address = try addresses(host: host, port: port, passive: false)
     defer { freeaddrinfo(address) }
     let descriptor = try open(address)
     defer { close(descriptor) }
-    return try ask(
-      descriptor, address.pointee.ai_addr, address.pointee.ai_addrlen, text, seconds: seconds)
+    return try ask(descriptor, address.pointee.ai_addr, address.pointee.ai_addrlen, seconds: seconds, next)
   }
 
   /// The same over a Unix socket.
-  static func ask(unixSocket path: String, _ text: String, seconds: Int) throws(Failure) -> String {
+  static func ask(
+    unixSocket path: String, seconds: Int, _ next: (_ reply: String?) -> String?
+  ) throws(Failure) -> String {
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     guard path.utf8.count < MemoryLayout.size(ofValue: address.sun_path) else { throw Failure(ENAMETOOLONG) }
@@ -61,7 +65,7 @@ enum SocketProbe {
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
         do throws(Failure) {
           let size = socklen_t(MemoryLayout<sockaddr_un>.size)
-          return .success(try ask(descriptor, address, size, text, seconds: seconds))
+          return .success(try ask(descriptor, address, size, seconds: seconds, next))
         } catch {
           return .failure(error)
         }
@@ -90,7 +94,8 @@ enum SocketProbe {
   }
 
   private static func ask(
-    _ descriptor: Int32, _ address: UnsafePointer<sockaddr>?, _ size: socklen_t, _ text: String, seconds: Int
+    _ descriptor: Int32, _ address: UnsafePointer<sockaddr>?, _ size: socklen_t, seconds: Int,
+    _ next: (_ reply: String?) -> String?
   ) throws(Failure) -> String {
     // On Linux the send timeout bounds connect as well.
     var limit = timeval(tv_sec: seconds, tv_usec: 0)
@@ -100,11 +105,19 @@ enum SocketProbe {
     guard connect(descriptor, address, size) == 0 else {
       throw Failure(errno == EINPROGRESS ? ETIMEDOUT : errno)
     }
-    let bytes = Array(text.utf8)
-    guard bytes.isEmpty || send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count
-    else { throw Failure(errno) }
-    if bytes.isEmpty { return "" }
-    var reply = [UInt8](repeating: 0, count: 512)
+    var reply: String?
+    while let text = next(reply) {
+      let bytes = Array(text.utf8)
+      guard send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else {
+        throw Failure(errno)
+      }
+      reply = try receive(descriptor)
+    }
+    return reply ?? ""
+  }
+
+  private static func receive(_ descriptor: Int32) throws(Failure) -> String {
+    var reply = [UInt8](repeating: 0, count: 4096)
     let count = recv(descriptor, &reply, reply.count, 0)
     guard count > 0 else {
       if count == 0 { throw Failure("it closed the connection without an answer") }

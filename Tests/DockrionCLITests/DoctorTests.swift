@@ -75,7 +75,7 @@ struct DoctorTests {
     "agent: {name: a, handler: echo}\nstreaming: {backend: redis, redis: {url: \"${REDIS_URL}\"}}\n"
 
   @Test(arguments: [
-    ("+PONG\r\n", "pass"), ("-NOAUTH Authentication required.\r\n", "fail"), ("HTTP/1.1 400 x\r\n", "fail"),
+    ("+PONG\r\n", "fail"), ("-NOAUTH Authentication required.\r\n", "fail"), ("HTTP/1.1 400 x\r\n", "fail"),
   ])
   func asksRedisForAPong(reply: String, verdict: String) throws {
     let listener = try Listener()
@@ -87,7 +87,16 @@ struct DoctorTests {
     #expect(recv(peer.descriptor, &bytes, bytes.count, Int32(MSG_WAITALL)) == 14)
     #expect(String(decoding: bytes, as: UTF8.self) == "*1\r\n$4\r\nPING\r\n")
     try peer.send(reply)
+    if reply == "+PONG\r\n" {
+      // It goes on to what a server asks for, and shows what is refused.
+      #expect(recv(peer.descriptor, &bytes, bytes.count, Int32(MSG_WAITALL)) == 14)
+      #expect(String(decoding: bytes, as: UTF8.self) == "*3\r\n$6\r\nSCRIP")
+      try peer.send("-READONLY You can't write against a read only replica.\r\n")
+    }
     let result = try command.finish()
+    if reply == "+PONG\r\n" {
+      #expect(result.out.contains("SCRIPT LOAD: READONLY") && result.out.contains("address of the primary"))
+    }
     #expect(verdicts(result.out)["Redis"] == verdict, "\(result.out)")
   }
 

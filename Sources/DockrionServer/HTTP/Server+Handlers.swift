@@ -225,12 +225,17 @@ extension Server {
     var hasReserved = false
     let id = try clientID(exchange)
     exchange.identity = id.map { .run($0) }
-    let request = RunRequest(id: id, key: try idempotencyKey(exchange)) {
-      [unowned self] () throws(ErrorReply) in
-      try checkRoom()
-      runsToStart += 1
-      hasReserved = true
+    let begin: (Run, DeadlineQueues.Token) -> Void = { [unowned self] run, limit in
+      run.start(start(run.encoder, hasEvents: true, input: input, run), limit)
+      metrics.run(.accepted)
     }
+    let request = RunRequest(
+      id: id, key: try idempotencyKey(exchange),
+      checkRoom: { [unowned self] () throws(ErrorReply) in
+        try checkRoom()
+        runsToStart += 1
+        hasReserved = true
+      }, start: { [unowned self] run in begin(run, setTimeLimit(unstarted)) })
     exchange.dropLargeBody()
     let limit = accepted.map { handOn($0, to: unstarted) } ?? setTimeLimit(unstarted)
     backend.admit(request) { [unowned self] result in
@@ -242,8 +247,7 @@ extension Server {
           replyCreated(exchange, id, createdAt)
         case .new(let run):
           // Also when the client has left: the run exists, and its client may look for it under its own id or key.
-          run.start(start(run.encoder, hasEvents: true, input: input, run), limit)
-          metrics.run(.accepted)
+          begin(run, limit)
           replyCreated(exchange, run.id, run.createdAt)
         }
       } catch {
@@ -348,13 +352,13 @@ extension Server {
     let seconds = try query.int("timeout", in: 1...3600, "a number of seconds from 1 to 3600")
     let from = try query.int("from_sequence", in: 0...Int.max - 1, "an integer of 0 or more")
     let lastSeen = exchange.header("Last-Event-ID").flatMap { Int($0) }.map { max(0, min($0, Int.max - 1)) }
-    let cursor = Subscription.start(fromSequence: from, lastEventID: lastSeen)
+    let start = Subscription.Start(fromSequence: from, lastEventID: lastSeen)
     let filter = try query["events"].map(Subscription.filter)
     backend.feed(
       id,
       deferred(exchange) { [unowned self] (feed: RunFeed?) throws(ErrorReply) in
         guard let feed else { throw Self.unknownRun(id) }
-        if Subscription.isOver(feed, from: cursor, filter) {
+        if Subscription.isOver(feed, from: start, filter) {
           return reply(
             exchange, 204, headers: [("Cache-Control", "no-cache, no-transform")], contentType: nil)
         }
@@ -364,7 +368,7 @@ extension Server {
             "run \"\(id)\" has \(feed.subscribers.count) subscribers, as many as may", retryAfter: 1)
         }
         _ = Subscriber(
-          exchange, self, feed, from: cursor, filter: filter,
+          exchange, self, feed, from: start, filter: filter,
           seconds: seconds ?? dockfile.streaming.defaultTimeoutSeconds)
       })
   }
@@ -372,6 +376,19 @@ extension Server {
 
 /// What a subscription's request says, apart from any connection.
 enum Subscription {
+  /// Where a subscription begins.
+  struct Start {
+    /// The first sequence to deliver.
+    let cursor: Int
+    /// True when the client names an event that it has had.
+    let isResumed: Bool
+
+    init(fromSequence: Int?, lastEventID: Int?) {
+      cursor = Subscription.start(fromSequence: fromSequence, lastEventID: lastEventID)
+      isResumed = lastEventID.map { $0 >= fromSequence ?? 0 } ?? false
+    }
+  }
+
   /// The first sequence to deliver. A browser repeats its query when it reconnects, so a later event id wins.
   static func start(fromSequence: Int?, lastEventID: Int?) -> Int {
     switch (fromSequence, lastEventID) {
@@ -394,9 +411,11 @@ enum Subscription {
   }
 
   /// True when a run has ended and nothing is left to deliver.
-  static func isOver(_ feed: RunFeed, from cursor: Int, _ filter: EventsFilter?) -> Bool {
+  static func isOver(_ feed: RunFeed, from start: Start, _ filter: EventsFilter?) -> Bool {
     guard feed.isFinal else { return false }
-    let cursor = max(1, cursor)
+    let cursor = max(1, start.cursor)
+    // Redis may have lost what the client has had, and the end with it.
+    if start.isResumed, cursor > feed.lastSequence + 1 { return false }
     if cursor > feed.lastSequence { return true }
     guard let filter, cursor >= feed.log.firstSequence else { return false }
     return !feed.log.hasEvent(from: cursor, passing: filter)

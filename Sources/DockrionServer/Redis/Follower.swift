@@ -73,13 +73,21 @@ final class Follower: DeadlineTarget {
     // Redis may have refused a command, which breaks no connection.
     if phase == .idle, !feed.isFinal, !feed.subscribers.isEmpty { return look() }
     guard phase == .live, !feed.isFinal else { return }
-    backend.connection(for: feed.id).send(RedisCommand("HGET", keys.record, "seq")) { [weak self] reply in
-      guard let self, self.phase == .live else { return }
-      if reply.problem != nil { return }
-      guard let last = reply.int else { return self.missed() }
+    backend.position(of: feed.id, tells: false) { [weak self] position, problem in
+      guard let self, self.phase == .live, !self.feed.isFinal, problem == nil else { return }
+      guard let position else { return self.missed() }
       self.missingSince = nil
-      if last > self.feed.log.lastSequence { self.load() }
+      if position.status.isFinal || position.sequence > self.feed.log.lastSequence {
+        self.goBack(to: position)
+        self.load()
+      }
     }
+  }
+
+  /// Takes back what Redis has lost of a run that has ended: its end stands at the place of something that was taken.
+  private func goBack(to position: RunPosition) {
+    guard position.status.isFinal, !feed.isFinal, position.sequence <= feed.log.lastSequence else { return }
+    feed.rewind(to: position.sequence - 1)
   }
 
   /// The record is gone. Where the run's server lives, it makes a new one.
@@ -96,12 +104,12 @@ final class Follower: DeadlineTarget {
 
   private func look() {
     phase = .subscribing
-    let command = RedisCommand("HGET", keys.record, "status")
-    backend.connection(for: feed.id).send(command) { [weak self] reply in
+    backend.position(of: feed.id, tells: true) { [weak self] position, problem in
       guard let self, self.phase == .subscribing else { return }
-      if reply.problem != nil { return self.fail() }
-      guard let status = reply.text.flatMap(RunStatus.init(rawValue:)) else { return self.vanish() }
-      if status.isFinal || self.isSubscribed { return self.load() }
+      if problem != nil { return self.fail() }
+      guard let position else { return self.vanish() }
+      self.goBack(to: position)
+      if position.status.isFinal || self.isSubscribed { return self.load() }
       self.backend.subscribe(self.keys.channel)
     }
   }
@@ -140,12 +148,15 @@ final class Follower: DeadlineTarget {
 
   /// The record says that the run has ended, and yet no terminal event is stored any more.
   private func confirmEnd() {
-    backend.connection(for: feed.id).send(RedisCommand("HGET", keys.record, "status")) { [weak self] reply in
-      guard let self, self.phase == .live else { return }
-      if reply.problem != nil { return self.fail() }
-      guard let status = reply.text.flatMap(RunStatus.init(rawValue:)) else { return self.vanish() }
-      guard status.isFinal else { return self.look() }
-      self.feed.finish()
+    backend.position(of: feed.id, tells: false) { [weak self] position, problem in
+      guard let self, self.phase == .live, !self.feed.isFinal else { return }
+      if problem != nil { return self.fail() }
+      guard let position else { return self.vanish() }
+      guard position.status.isFinal else { return self.look() }
+      if position.sequence > self.feed.log.lastSequence {
+        self.feed.log.reset(nextSequence: position.sequence)
+      }
+      self.feed.vanish("Redis has lost the end of this run")
       self.loaded(.feed)
     }
   }
@@ -154,7 +165,14 @@ final class Follower: DeadlineTarget {
     var isBehind = false
     StoredEvents.forEach(bytes) { event in
       let expected = feed.log.lastSequence + 1
-      if event.sequence < expected { return true }
+      if event.sequence < expected {
+        guard event.kind.isTerminal, !feed.isFinal else { return true }
+        // Nothing comes behind an end: what was taken beyond it, Redis has lost.
+        feed.rewind(to: event.sequence - 1)
+        feed.log.append(stored: event.bytes, event.kind, customName: event.customName)
+        feed.finish()
+        return false
+      }
       if event.sequence > expected {
         // Stored events that are missing have been trimmed; live ones are read from the stream.
         guard mayReset else {
@@ -195,8 +213,10 @@ final class Follower: DeadlineTarget {
   }
 
   private func ended() {
-    if isSubscribed { backend.unsubscribe(keys.channel) }
-    isSubscribed = false
+    if isSubscribed {
+      isSubscribed = false
+      backend.unsubscribe(from: feed.id)
+    }
     guard phase != .over else { return }
     phase = .live
     loaded(.feed)
@@ -218,9 +238,10 @@ final class Follower: DeadlineTarget {
   func stop() {
     backend.clearDeadline(idle)
     idle = nil
-    if isSubscribed || phase == .subscribing { backend.unsubscribe(keys.channel) }
+    let wasListening = isListening
     isSubscribed = false
     phase = .over
+    if wasListening { backend.unsubscribe(from: feed.id) }
     backend.bytes -= countedBytes
     countedBytes = 0
     feed.onEmpty = {}
@@ -229,6 +250,9 @@ final class Follower: DeadlineTarget {
     waiting = []
     for body in told { body(.forgotten) }
   }
+
+  /// True while it needs the run's channel.
+  var isListening: Bool { isSubscribed || phase == .subscribing }
 
   /// True while nobody needs it.
   var isResting: Bool { feed.subscribers.isEmpty && waiting.isEmpty }

@@ -79,7 +79,11 @@ struct JournalCursor {
       isSettled = false
       return .rebuild
     case .lost: return .wait
-    case .at, .final, .fenced, .gone: return .disown
+    case .final(let sequence, _):
+      // What stands at the end's place and behind it is known here alone.
+      stored = max(0, min(stored, sequence - 1))
+      return .disown
+    case .at, .fenced, .gone: return .disown
     }
   }
 }

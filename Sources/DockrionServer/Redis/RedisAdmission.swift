@@ -34,10 +34,7 @@ final class RedisAdmission: DeadlineTarget {
         command.add(old)
       },
       { [self] reply in
-        if let problem = reply.problem {
-          backend.abandon(run)
-          return then(.failure(.unavailable(problem)))
-        }
+        if let problem = reply.problem { return fail(reply, "EVALSHA (claim)", problem) }
         if let held = reply.text { repeated(held, key) } else { create() }
       })
   }
@@ -46,10 +43,9 @@ final class RedisAdmission: DeadlineTarget {
     let parts = held.split(separator: " ").map(String.init)
     guard parts.count == 3, let createdAt = Int64(parts[2]) else { return claim(replacing: held) }
     let id = parts[0]
-    let record = backend.keys.run(id).record
-    backend.connection(for: id).send(RedisCommand("EXISTS", record)) { [self] reply in
-      if let problem = reply.problem { return then(.failure(.unavailable(problem))) }
-      if reply.int == 1 {
+    backend.position(of: id, tells: true) { [self] position, problem in
+      if let problem { return then(.failure(.unavailable(problem))) }
+      if position != nil {
         let isSame = parts[1] == key.body
         return then(isSame ? .success(.repeated(id: id, createdAt: createdAt)) : .failure(.keyReused(id)))
       }
@@ -64,6 +60,17 @@ final class RedisAdmission: DeadlineTarget {
 
   func deadlinePassed(_ tag: UInt8) { claim(replacing: "") }
 
+  /// Redis has not confirmed what was asked of it, or refuses it.
+  private func fail(_ reply: RedisReply, _ command: String, _ problem: String) {
+    if let refusal = reply.refusal(of: command) { backend.refused(refusal) }
+    if case .unsent = reply, request.key == nil {
+      backend.notOwned(run)
+    } else {
+      backend.abandon(run, request)
+    }
+    then(.failure(.unavailable(problem)))
+  }
+
   // MARK: The record
 
   private func create() {
@@ -73,10 +80,7 @@ final class RedisAdmission: DeadlineTarget {
     }
     backend.expect(run)
     backend.createRecord(of: run) { [self] reply in
-      if let problem = reply.problem {
-        backend.abandon(run)
-        return then(.failure(.unavailable(problem)))
-      }
+      if let problem = reply.problem { return fail(reply, "EVALSHA (create)", problem) }
       guard reply.int == 1 else {
         backend.releaseKey(of: run)
         backend.notOwned(run)
@@ -94,15 +98,12 @@ final class RedisAdmission: DeadlineTarget {
     }
     backend.connection(for: run.id).send(RedisCommand("GET", backend.keys.idempotency(key.text))) {
       [self] reply in
-      if let problem = reply.problem {
-        backend.abandon(run)
-        return then(.failure(.unavailable(problem)))
-      }
+      if let problem = reply.problem { return fail(reply, "GET", problem) }
       guard let held = reply.text, held != backend.claim(of: run) else {
         backend.adopt(run)
         return then(.success(.new(run)))
       }
-      backend.abandon(run)
+      backend.abandon(run, request)
       repeated(held, key)
     }
   }

@@ -25,8 +25,7 @@ struct RedisCancel {
 
   /// Leaves the wish in Redis, tells the owner, and waits for the run's end.
   func send(
-    _ backend: RedisBackend, _ deadlines: DeadlineQueues,
-    _ then: @escaping (Result<CancelOutcome, ErrorReply>) -> Void
+    _ backend: RedisBackend, _ then: @escaping (Result<CancelOutcome, ErrorReply>) -> Void
   ) {
     let connection = backend.connection(for: id)
     let took: (RedisReply) -> Void = { [unowned backend] reply in
@@ -39,7 +38,7 @@ struct RedisCancel {
       connection.send(RedisCommand("SADD", wishes, id)) { _ in }
       connection.send(RedisCommand("EXPIRE", wishes, "\(backend.lifetimeSeconds)")) { _ in }
       connection.send(RedisCommand("PUBLISH", backend.keys.inbox(owner), message)) { _ in }
-      CancelWatch(self, backend, deadlines, then).look()
+      backend.watch(CancelWatch(self, backend, then))
     }
     connection.run(
       .cancel, keys: [backend.keys.run(id).record], count: 1, arguments: { $0.add(message) }, took)
@@ -62,49 +61,5 @@ final class CancelWait: DeadlineTarget {
 
   func deadlinePassed(_ tag: UInt8) {
     take()?(.failure(.unavailable("the agent was told to stop; its end is stored when Redis takes it")))
-  }
-}
-
-/// Looks at a run until it has ended.
-private final class CancelWatch: DeadlineTarget {
-  private static let intervalNanoseconds: Int64 = 5_000_000
-
-  private let wish: RedisCancel
-  private unowned let backend: RedisBackend
-  private let deadlines: DeadlineQueues
-  private let then: (Result<CancelOutcome, ErrorReply>) -> Void
-  private let givesUpAt: Int64
-
-  init(
-    _ wish: RedisCancel, _ backend: RedisBackend, _ deadlines: DeadlineQueues,
-    _ then: @escaping (Result<CancelOutcome, ErrorReply>) -> Void
-  ) {
-    self.wish = wish
-    self.backend = backend
-    self.deadlines = deadlines
-    self.then = then
-    // By then the owner has answered, or its runs have been ended for it.
-    givesUpAt = Clock.monotonicNanoseconds() + Int64(backend.settings.leaseSeconds) * 1_500_000_000
-  }
-
-  func deadlinePassed(_ tag: UInt8) { look() }
-
-  func look() {
-    let command = RedisCommand("HMGET", backend.keys.run(wish.id).record, "status", "cancelled_by")
-    backend.connection(for: wish.id).send(command) { [self] reply in
-      if let problem = reply.problem { return then(.failure(.unavailable(problem))) }
-      guard let parts = reply.array, let word = parts.first?.text, let status = RunStatus(rawValue: word)
-      else {
-        return then(.success(.unknown))
-      }
-      if status.isFinal {
-        return then(.success(parts.last?.text == wish.token ? .cancelled : .finished(status)))
-      }
-      let now = Clock.monotonicNanoseconds()
-      guard now < givesUpAt else {
-        return then(.failure(.unavailable("the run's server has not answered; it is asked again")))
-      }
-      _ = deadlines.set(after: Self.intervalNanoseconds, now: now, self)
-    }
   }
 }

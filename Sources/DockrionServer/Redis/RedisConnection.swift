@@ -6,7 +6,7 @@ import Glibc
 /// One connection to Redis on the event loop: connecting, signing in, timeouts, and coming back after a loss.
 ///
 /// Commands are pipelined and answered in order. A command that is sent while the connection is not ready is
-/// answered with `.disconnected` at once; nothing is queued here, and who must not lose a write keeps it.
+/// answered with `.unsent` at once; nothing is queued here, and who must not lose a write keeps it.
 final class RedisConnection: DeadlineTarget {
   struct Settings {
     let url: RedisURL
@@ -54,8 +54,9 @@ final class RedisConnection: DeadlineTarget {
 
   /// Told when commands can be sent.
   var onReady: () -> Void = {}
-  /// Told when a connection that was being made, or was ready, is lost, with the reason.
-  var onLoss: (_ reason: String) -> Void = { _ in }
+  /// Told when a connection that was being made, or was ready, is lost, with the reason, and what Redis refused if
+  /// that is why.
+  var onLoss: (_ reason: String, _ refusal: RedisRefusal?) -> Void = { _, _ in }
   /// Gets what comes on a channel that was subscribed to.
   var onMessage: (_ channel: String, _ message: [UInt8]) -> Void = { _, _ in }
   /// Told that a subscription stands.
@@ -145,7 +146,9 @@ final class RedisConnection: DeadlineTarget {
       let isLast = index == steps.count - 1
       transmit(step.command) { [unowned self] reply in
         guard state == .signingIn else { return }
-        if case .failure(let problem) = reply { return abandon("\(step.name): \(problem)") }
+        if let refusal = reply.refusal(of: step.name) {
+          return abandon("\(step.name): \(refusal.answer)", refusal)
+        }
         if let script = loading[index] { digests[script] = reply.text }
         if isLast, reply.problem == nil { becomeReady() }
       }
@@ -163,9 +166,9 @@ final class RedisConnection: DeadlineTarget {
 
   // MARK: Commands
 
-  /// Sends a command; `then` gets the answer in a later turn of the loop, or `.disconnected`, perhaps at once.
+  /// Sends a command; `then` gets the answer in a later turn of the loop, or `.disconnected`; `.unsent` at once.
   func send(_ command: RedisCommand, _ then: @escaping (RedisReply) -> Void) {
-    guard state == .ready else { return then(.disconnected) }
+    guard state == .ready else { return then(.unsent) }
     transmit(command, then)
   }
 
@@ -174,7 +177,7 @@ final class RedisConnection: DeadlineTarget {
     _ script: RedisScript, keys: [String], count: Int, arguments: (RedisCommand) -> Void,
     _ then: @escaping (RedisReply) -> Void
   ) {
-    guard state == .ready, let digest = digests[script] else { return then(.disconnected) }
+    guard state == .ready, let digest = digests[script] else { return then(.unsent) }
     let command = RedisCommand(words: 3 + keys.count + count)
     command.add("EVALSHA")
     command.add(digest)
@@ -199,7 +202,7 @@ final class RedisConnection: DeadlineTarget {
   }
 
   private func transmit(_ command: RedisCommand, _ then: @escaping (RedisReply) -> Void) {
-    guard let context else { return then(.disconnected) }
+    guard let context else { return then(.unsent) }
     let pending = Unmanaged.passRetained(Pending(self, then))
     let status = command.withBytes { start, count in
       redisAsyncFormattedCommand(
@@ -212,7 +215,7 @@ final class RedisConnection: DeadlineTarget {
     }
     guard status == REDIS_OK else {
       pending.release()
-      return then(.disconnected)
+      return then(.unsent)
     }
     pendingCount += 1
     if pendingCount == 1, state == .ready, pendingReason == nil { watch() }
@@ -274,11 +277,11 @@ final class RedisConnection: DeadlineTarget {
   }
 
   /// Gives the connection up and tries again later.
-  func abandon(_ reason: String) {
+  func abandon(_ reason: String, _ refusal: RedisRefusal? = nil) {
     guard state != .waiting, state != .closed else { return }
     let freed = context
     context = nil
-    lose(reason)
+    lose(reason, refusal)
     if let freed {
       // Answers everything that waits with `.disconnected`.
       freed.pointee.onDisconnect = nil
@@ -289,14 +292,17 @@ final class RedisConnection: DeadlineTarget {
   private func disconnected(_ context: UnsafePointer<redisAsyncContext>) {
     guard self.context.map({ UnsafePointer($0) }) == context else { return }
     self.context = nil
-    lose(Self.reason(context))
+    let reason = Self.reason(context)
+    // hiredis takes a refused subscription, which answers nothing that it waits for, as the end of the connection.
+    let refusal = RedisRefusal(command: "SUBSCRIBE", answer: reason)
+    lose(reason, settings.loadsScripts || refusal.kind == .other ? nil : refusal)
   }
 
-  private func lose(_ reason: String) {
+  private func lose(_ reason: String, _ refusal: RedisRefusal? = nil) {
     guard state != .waiting, state != .closed else { return }
     state = .waiting
     pendingReason = nil
-    onLoss(reason)
+    onLoss(reason, refusal)
     // 50 ms, doubled up to 3.2 s, of which a random half is left out: many servers should not come at once.
     let full = Int64(50_000_000) << min(failures, 6)
     failures += 1

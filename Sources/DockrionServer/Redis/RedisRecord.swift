@@ -7,7 +7,7 @@ enum RedisRecord {
   /// What is read, in this order.
   static let names = [
     "status", "created_at", "started_at", "completed_at", "output", "error", "agent", "framework", "latency",
-    "seq",
+    "seq", "told",
   ]
 
   static func created(_ record: RunRecord, owner: String, key: String?) -> Fields {
@@ -45,6 +45,12 @@ enum RedisRecord {
       completedAt: values[3].int.map(Int64.init), output: values[4].bytes, error: values[5].bytes,
       agentName: values[6].text ?? "", framework: values[7].text ?? "",
       latencySeconds: values[8].text.flatMap(Double.init), lastSequence: values[9].int ?? 0)
+  }
+
+  /// True when the answer to `HMGET` of `names` tells of a run that its owner may still take back.
+  static func isUnconfirmed(_ reply: RedisReply) -> Bool {
+    guard let values = reply.array, values.count == names.count else { return false }
+    return values[0].text == RunStatus.accepted.rawValue && values[10].text == nil
   }
 
   private static func decimal(_ number: Int64) -> [UInt8] { Array(number.description.utf8) }

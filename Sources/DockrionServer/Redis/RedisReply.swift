@@ -11,6 +11,8 @@ enum RedisReply {
   case failure(String)
   /// The connection broke, or was not there; whether the command was carried out is not known.
   case disconnected
+  /// There was no connection, and nothing was sent.
+  case unsent
 
   init(_ pointer: UnsafePointer<redisReply>) {
     switch pointer.pointee.type {
@@ -51,13 +53,18 @@ enum RedisReply {
     if case .array(let elements) = self { elements } else { nil }
   }
 
-  /// Why there is no answer: a refusal, or a broken connection.
+  /// Why there is no answer, in words that clients may see.
   var problem: String? {
     switch self {
-    case .failure(let text): text
-    case .disconnected: "the connection is gone"
+    case .failure(let answer): RedisRefusal(command: "", answer: answer).reason
+    case .disconnected, .unsent: "the connection to Redis is gone"
     default: nil
     }
+  }
+
+  /// What Redis refused, if it did.
+  func refusal(of command: String) -> RedisRefusal? {
+    if case .failure(let answer) = self { RedisRefusal(command: command, answer: answer) } else { nil }
   }
 }
 

@@ -39,7 +39,7 @@ final class RedisRunPage {
       "\(offset)", "\(Self.idsAtOnce)")
     connection.send(command) { [self] reply in
       guard let words = reply.array?.compactMap(\.text) else {
-        return then(.failure(.unavailable(reply.problem ?? "an answer that makes no sense")))
+        return then(.failure(.unavailable(reply.problem ?? "Redis gives an answer that makes no sense")))
       }
       var found: [(score: Int64, id: String)] = []
       for index in stride(from: 0, to: words.count - 1, by: 2) {

@@ -1,12 +1,13 @@
 /// The Lua scripts that Redis carries out, each as one step. Those that change a run touch the keys of that run
 /// alone, which share a hash tag; `docs/redis-schema.md` describes the keys.
 enum RedisScript: CaseIterable {
-  case create, append, cancel, reap, forget, claim, release
+  case create, append, tell, cancel, reap, forget, claim, release
 
   var text: String {
     switch self {
     case .create: Self.createText
     case .append: Self.appendText
+    case .tell: Self.tellText
     case .cancel: Self.cancelText
     case .reap: Self.reapText
     case .forget: Self.forgetText
@@ -21,9 +22,11 @@ enum RedisScript: CaseIterable {
     """
 
   /// KEYS: run, events. ARGV: seconds to live, then the record's fields and values. Answers 1, or 0 when the run
-  /// exists. Events that an earlier run of that id has left are deleted.
+  /// exists; somebody is then told so. Events that an earlier run of that id has left are deleted.
   private static let createText = """
-    if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+    local status = redis.call('HGET', KEYS[1], 'status')
+    if status == 'accepted' then redis.call('HSET', KEYS[1], 'told', '1') end
+    if status then return 0 end
     redis.call('DEL', KEYS[2])
     redis.call('HSET', KEYS[1], unpack(ARGV, 2))
     redis.call('EXPIRE', KEYS[1], ARGV[1])
@@ -57,13 +60,24 @@ enum RedisScript: CaseIterable {
       return {'ok'}
       """
 
+  /// Marks a run that somebody is about to be answered with, before it has events: from then on its owner must not
+  /// take it back. KEYS: run. Answers `{status, sequence, '1'}`, the first two nothing when there is no such run.
+  private static let tellText = """
+    local run = redis.call('HMGET', KEYS[1], 'status', 'seq')
+    if run[1] == 'accepted' then redis.call('HSET', KEYS[1], 'told', '1') end
+    return {run[1], run[2], '1'}
+    """
+
   /// Asks a run's owner to cancel it, unless somebody has. KEYS: run. ARGV: the request, to be read by the owner.
   /// Answers `{status, owner}`, or nothing when there is no such run.
   private static let cancelText =
     isFinal + """
       local run = redis.call('HMGET', KEYS[1], 'status', 'owner')
       if not run[1] then return false end
-      if not final(run[1]) then redis.call('HSETNX', KEYS[1], 'cancel', ARGV[1]) end
+      if not final(run[1]) then
+        redis.call('HSETNX', KEYS[1], 'cancel', ARGV[1])
+        redis.call('HSET', KEYS[1], 'told', '1')
+      end
       return run
       """
 
@@ -84,12 +98,17 @@ enum RedisScript: CaseIterable {
       return redis.call('HGET', KEYS[1], 'idempotency_key') or ''
       """
 
-  /// Deletes a run that nobody was told of. KEYS: run, events. ARGV: owner, the moment it was made.
-  private static let forgetText = """
-    local run = redis.call('HMGET', KEYS[1], 'owner', 'created_at')
-    if run[1] == ARGV[1] and run[2] == ARGV[2] then redis.call('DEL', KEYS[1], KEYS[2]) end
-    return run
-    """
+  /// Takes back a run whose making was not confirmed, unless somebody was told of it. KEYS: run, events. ARGV: owner,
+  /// the moment it was made. Answers `told` when the owner must execute it, `over` when it has an end, else `gone`.
+  private static let forgetText =
+    isFinal + """
+      local run = redis.call('HMGET', KEYS[1], 'owner', 'created_at', 'status', 'told')
+      if run[1] ~= ARGV[1] or run[2] ~= ARGV[2] then return 'gone' end
+      if final(run[3]) then return 'over' end
+      if run[4] then return 'told' end
+      redis.call('DEL', KEYS[1], KEYS[2])
+      return 'gone'
+      """
 
   /// Takes a key for one value. KEYS: key. ARGV: value, seconds to live, a value that may be replaced.
   /// Answers nothing when the key now has the value, else the value it has.

@@ -10,6 +10,12 @@ final class RunJournal {
   private var retryAt: Int64 = 0
   private var refusals = 0
   private var isRebuilding = false
+  // The backend's count of lapses when the write under way went out.
+  private var lapses = 0
+  private var batchBytes = 0
+  private var countedThrough = 0
+  /// Bytes of events that wait for Redis.
+  private(set) var waitingBytes = 0
 
   init(_ run: Run, _ backend: RedisBackend) {
     self.run = run
@@ -28,7 +34,7 @@ final class RunJournal {
 
   /// Writes what Redis lacks, unless a write is under way.
   func pump() {
-    checkBound()
+    count()
     guard !cursor.isUnderWay, !isRebuilding, cursor.stored < run.log.lastSequence else { return }
     guard connection.isReady, Clock.monotonicNanoseconds() >= retryAt else { return }
     write()
@@ -58,6 +64,8 @@ final class RunJournal {
       : cursor.stored == 0 ? RedisRecord.started(at: run.startedAt ?? Clock.wallNanoseconds()) : []
     let lifetime = endsHere ? backend.retentionSeconds : cursor.stored == 0 ? backend.lifetimeSeconds : nil
     let previous = cursor.stored
+    lapses = backend.lapses
+    batchBytes = batch.writer.count
     cursor.begin(through: through, end: endsHere ? run.endStatus?.rawValue : nil)
     connection.run(
       .append, keys: [keys.record, keys.events, keys.channel], count: 6 + fields.count * 2,
@@ -78,8 +86,8 @@ final class RunJournal {
 
   private func took(_ reply: RedisReply) {
     let answer: JournalCursor.Answer
-    if case .failure(let problem) = reply {
-      if refusals == 0 { backend.logger.error("Redis refuses events of run \(run.id): \(problem)") }
+    if let refusal = reply.refusal(of: "EVALSHA (append)") {
+      backend.refused(refusal)
       refusals += 1
       retryAt = Clock.monotonicNanoseconds() + 1_000_000_000
       answer = .lost
@@ -87,20 +95,29 @@ final class RunJournal {
       answer = Self.answer(reply)
       if answer == .done { refusals = 0 }
     }
-    switch cursor.answered(answer, last: run.log.lastSequence, end: run.endStatus?.rawValue) {
-    case .goOn:
-      // It is still ours.
-      run.feed.shownThrough = nil
-      run.feed.flush()
-      pump()
+    let action = cursor.answered(answer, last: run.log.lastSequence, end: run.endStatus?.rawValue)
+    recount(answer)
+    switch action {
+    case .goOn: goOn()
     case .settled:
       backend.settled(run)
       run.becomeFinal()
     case .rebuild: rebuild()
-    case .disown: backend.disown(run, stored: cursor.stored, isGone: answer == .gone)
-    case .wait: checkBound()
+    case .disown: backend.disown(run, stored: cursor.stored, isGone: answer == .gone || answer == .fenced)
+    case .wait: count()
     }
     if refusals == Limits.journalRefusalsMax { giveUp("Redis refuses its events") }
+  }
+
+  /// It is still ours, or was when Redis answered.
+  private func goOn() {
+    if let shown = run.feed.shownThrough {
+      let isOurs = !backend.isWithholding && lapses == backend.lapses
+      run.feed.shownThrough = isOurs ? nil : max(shown, cursor.stored)
+      run.feed.flush()
+    }
+    pump()
+    if run.feed.shownThrough != nil, !backend.isWithholding { probe() }
   }
 
   static func answer(_ reply: RedisReply) -> JournalCursor.Answer {
@@ -124,20 +141,45 @@ final class RunJournal {
     }
   }
 
-  /// Fails the run when too much waits for Redis.
-  private func checkBound() {
-    guard !run.hasEnded, cursor.stored < run.log.lastSequence else { return }
-    // The log's own size is an upper bound; only above it is the sum worth making.
-    guard run.log.byteCount > backend.pendingBytesMax,
-      run.log.bytes(after: cursor.stored) > backend.pendingBytesMax
-    else { return }
-    giveUp("more than \(backend.pendingBytesMax) bytes of its events wait for Redis")
+  // MARK: What waits
+
+  /// Counts what has come since, and fails the run when too much waits for Redis.
+  private func count() {
+    let last = run.log.lastSequence
+    if last > countedThrough {
+      waits(waitingBytes + run.log.bytes(after: countedThrough))
+      countedThrough = last
+    }
+    if waitingBytes > backend.pendingBytesMax, !run.hasEnded {
+      giveUp("more than \(backend.pendingBytesMax) bytes of its events wait for Redis")
+    }
   }
+
+  /// Counts anew what an answer has changed.
+  private func recount(_ answer: JournalCursor.Answer) {
+    if cursor.stored >= countedThrough {
+      waits(0)
+    } else if answer == .done {
+      waits(max(0, waitingBytes - batchBytes))
+    } else if answer != .lost {
+      waits(run.log.bytes(after: cursor.stored))
+      countedThrough = run.log.lastSequence
+    }
+  }
+
+  private func waits(_ bytes: Int) {
+    backend.waitingBytes += bytes - waitingBytes
+    waitingBytes = bytes
+  }
+
+  /// Nothing of the run is written here any more.
+  func close() { waits(0) }
 
   /// Ends the run here, since nobody can say when Redis will take its events. It is written all the same when Redis can.
   private func giveUp(_ reason: String) {
     _ = run.fail(
       AgentError(code: "BACKEND_UNAVAILABLE", message: "the run's events could not be stored: \(reason)"))
-    run.becomeFinal()
+    // Others may have ended it otherwise, once this server's lease has lapsed.
+    if !backend.isWithholding { run.becomeFinal() }
   }
 }

@@ -190,8 +190,8 @@ final class Run: EventSink, DeadlineTarget {
   func disown() {
     if !machine.status.isFinal { _ = machine.cancel() }
     letGo()
-    journal = nil
     removed()
+    journal = nil
     let waiting = whenFinal
     whenFinal = []
     for body in waiting { body() }
@@ -235,6 +235,7 @@ final class Run: EventSink, DeadlineTarget {
     deadline = nil
     keeper.bytes -= countedBytes
     countedBytes = 0
+    journal?.close()
     isRemoved = true
   }
 

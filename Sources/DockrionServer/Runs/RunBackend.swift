@@ -36,6 +36,8 @@ struct RunRequest {
   let key: IdempotencyKey?
   /// Refuses when no agent can be started; asked before a record is made.
   let checkRoom: () throws(ErrorReply) -> Void
+  /// Starts the agent of a run that was answered with after its own request had failed.
+  let start: (Run) -> Void
 }
 
 enum RunAdmission {

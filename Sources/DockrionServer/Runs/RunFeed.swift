@@ -11,7 +11,7 @@ final class RunFeed {
   var withholdsLast = false
   /// True once events that subscribers may have had were taken back, since Redis did not get them.
   private(set) var isRewound = false
-  /// While it is not known whether the run is still ours: what was shown until then, and nothing behind it is.
+  /// While it is not known whether the run is still ours: nothing behind this sequence is shown.
   var shownThrough: Int?
   /// Told when the last subscriber has left.
   var onEmpty: () -> Void = {}
@@ -54,11 +54,11 @@ final class RunFeed {
   }
 
   /// The run is not kept any more: its subscribers are told so, since every stream has an end.
-  func vanish() {
+  func vanish(_ message: String = "Redis does not have this run any more") {
     guard !isFinal else { return }
     withholdsLast = false
     shownThrough = nil
-    let failure = AgentError(code: "BACKEND_UNAVAILABLE", message: "Redis does not have this run any more")
+    let failure = AgentError(code: "BACKEND_UNAVAILABLE", message: message)
     log.append(EventEncoder(identity: .run(id)).failureRecord(failure, ended: false))
     finish()
     flush()

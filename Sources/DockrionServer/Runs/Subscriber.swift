@@ -11,15 +11,18 @@ final class Subscriber: ExchangeOwner, DeadlineTarget {
   private let filter: EventsFilter?
   private let encoder: EventEncoder
   private var cursor: Int
+  /// Where the client began: behind its `Last-Event-ID`, or at a place that it asked for.
+  private let start: Subscription.Start
   private var timeout: DeadlineQueues.Token?
 
   init(
-    _ exchange: Exchange, _ server: Server, _ feed: RunFeed, from cursor: Int, filter: EventsFilter?,
-    seconds: Int
+    _ exchange: Exchange, _ server: Server, _ feed: RunFeed, from start: Subscription.Start,
+    filter: EventsFilter?, seconds: Int
   ) {
     self.server = server
     self.feed = feed
-    self.cursor = max(1, cursor)
+    self.start = start
+    cursor = max(1, start.cursor)
     self.filter = filter
     encoder = EventEncoder(identity: .run(feed.id))
     stream = EventStream(exchange, server, encoder, .subscription, filter: filter)
@@ -44,11 +47,11 @@ final class Subscriber: ExchangeOwner, DeadlineTarget {
 
   /// Sends what the client lacks, as far as it takes it.
   func pump() {
-    // Another server ended the run with fewer events than this client has had from here.
-    if feed.isRewound, feed.isFinal, cursor > feed.lastSequence + 1 { cursor = feed.lastSequence }
+    if feed.isFinal, cursor > feed.lastSequence { goBackToEnd() }
     while stream.isOpen, !stream.isPaused, cursor <= feed.lastSequence {
       if cursor < feed.log.firstSequence {
-        sendGap()
+        sendGap(from: cursor, through: feed.log.firstSequence - 1)
+        cursor = feed.log.firstSequence
       } else if let filter {
         sendFiltered(filter)
       } else {
@@ -58,16 +61,28 @@ final class Subscriber: ExchangeOwner, DeadlineTarget {
     if stream.isOpen, feed.isFinal, cursor > feed.lastSequence { end(.finished) }
   }
 
-  private func sendGap() {
+  /// The run has ended before the place that this client has reached or waits for: it gets the end all the same.
+  private func goBackToEnd() {
+    guard stream.isOpen else { return }
+    let last = feed.lastSequence
+    if cursor > max(1, start.cursor) {
+      // Redis has lost what this client was sent, and the end stands in its place.
+      sendGap(from: last, through: cursor - 1)
+    } else if start.isResumed, !feed.isRewound, cursor == last + 1 {
+      // It had the end on an earlier connection.
+      return
+    }
+    cursor = last
+  }
+
+  private func sendGap(from first: Int, through last: Int) {
     var writer = ByteWriter(capacity: 192)
-    let last = feed.log.firstSequence - 1
     encoder.writeUnnumbered(name: "gap", timestamp: false, to: &writer) { out in
       out.append(",\"from_sequence\":")
-      out.append(decimal: cursor)
+      out.append(decimal: first)
       out.append(",\"to_sequence\":")
       out.append(decimal: last)
     }
-    cursor = last + 1
     stream.send(writer.bytes)
   }
 

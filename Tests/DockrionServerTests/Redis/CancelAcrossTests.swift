@@ -135,3 +135,29 @@ import Testing
     }
   }
 }
+
+/// What a cancel costs Redis while its run's owner does not answer.
+@Suite(.onlyWaits) struct CancelCostTests {
+  @Test func aWaitingCancelLooksOnceASecond() throws {
+    try withInstances { instances throws in
+      let (a, b, redis) = (instances.a, instances.b, instances.redis)
+      let run = try a.startRun(#"{"tokens":1,"hang":true}"#)
+      #expect(try eventually(within: 5) { try b.run(run)["last_sequence"] == 2 })
+      a.signal(SIGSTOP)
+      let connection = try b.connect()
+      let before = try redis.statistic("total_commands_processed")
+      usleep(3_000_000)
+      let idle = try redis.statistic("total_commands_processed") - before
+      try connection.send(requestText("DELETE", "/runs/\(run)"))
+      usleep(3_000_000)
+      let commands = try redis.statistic("total_commands_processed") - before - idle
+      a.signal(SIGCONT)
+      print("three seconds of a server that waits: \(idle) commands, with a cancel \(commands)")
+      #expect(commands < idle + 30)
+      let start = monotonicNanoseconds()
+      #expect(try connection.response(to: "DELETE").status == 200)
+      #expect(seconds(since: start) < 0.9, "the end is not heard of on the channel")
+      #expect(try b.run(run)["status"] == "cancelled")
+    }
+  }
+}

@@ -33,6 +33,16 @@ import Testing
     #expect(cursor.stored == 4 && !cursor.isSettled)
   }
 
+  /// Redis went back to 3 and got somebody else's end at 4: what was stored behind 3 once is known here alone.
+  @Test func anEndBeforeWhatWasStoredTakesItBack() {
+    var cursor = JournalCursor()
+    cursor.begin(through: 9, end: nil)
+    #expect(cursor.answered(.done, last: 9, end: nil) == .goOn)
+    cursor.begin(through: 12, end: nil)
+    #expect(cursor.answered(.final(4, "failed"), last: 12, end: nil) == .disown)
+    #expect(cursor.stored == 3)
+  }
+
   @Test func anEndThatIsOursSettlesAndAnotherOneDisowns() {
     for (answer, action) in [
       (JournalCursor.Answer.final(9, "completed"), JournalCursor.Action.settled),

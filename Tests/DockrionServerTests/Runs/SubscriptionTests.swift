@@ -108,8 +108,8 @@ extension BackendContract {
     @Test(
       arguments: Backend.allCases,
       [
-        ("?from_sequence=13", nil), ("?from_sequence=1000000", nil), ("", "12"), ("", "99"),
-        ("?from_sequence=3", "12"),
+        ("?from_sequence=13", nil), ("?from_sequence=1000000", nil), ("", "12"),
+        ("?from_sequence=3", "12"), ("?from_sequence=100", "99"),
       ] as [(String, String?)])
     func whenNothingIsLeftTheAnswerIs204(_ backend: Backend, _ start: (String, String?)) throws {
       let (query, lastID) = start
@@ -121,6 +121,33 @@ extension BackendContract {
         #expect(response.status == 204)
         #expect(response.body.isEmpty)
         #expect(try connection.request("GET", "/health").status == 200)
+      }
+    }
+
+    /// What it names may have been lost by Redis: the client waits for an end.
+    @Test(
+      arguments: Backend.allCases,
+      [("", "13"), ("", "99"), ("?from_sequence=3", "99"), ("?events=step", "99")] as [(String, String)])
+    func whoHasSeenMoreThanThereIsGetsTheTerminalEvent(_ backend: Backend, _ start: (String, String)) throws {
+      try withServer(on: backend, "scripted") { server throws in
+        let run = try server.completedRun(#"{"tokens":10}"#)
+        let events = try server.subscribe(
+          to: run, query: start.0, headers: ["Last-Event-ID: \(start.1)"]
+        ).remainingEvents()
+        #expect(events.map(\.type) == ["complete"] && events.first?.sequence == 12)
+      }
+    }
+
+    @Test(
+      arguments: Backend.allCases, [("?from_sequence=50", [], 6), ("", ["Last-Event-ID: 49"], 6)])
+    func whoWaitsForMoreThanComesIsToldTheEnd(
+      _ backend: Backend, _ start: (query: String, headers: [String], last: Int)
+    ) throws {
+      try withServer(on: backend, "scripted") { server throws in
+        let run = try server.startRun(#"{"tokens":4,"interval_ms":100}"#)
+        let events = try server.subscribe(to: run, query: start.query, headers: start.headers)
+          .remainingEvents()
+        #expect(events.map(\.type) == ["complete"] && events.first?.sequence == start.last)
       }
     }
 

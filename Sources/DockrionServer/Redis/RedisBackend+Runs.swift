@@ -1,0 +1,155 @@
+import DockrionCore
+
+// The runs whose agents execute here, and the lease that keeps them.
+extension RedisBackend {
+  // MARK: The runs of this instance
+
+  var keepSeconds: Int { Limits.redisSettleSeconds }
+  var hasUnstored: Bool { owned.values.contains { $0.hasEnded && $0.journal?.isSettled == false } }
+  var redisFigures: Metrics.Redis? {
+    let pending = owned.values.reduce(0) { sum, run in
+      sum + (run.journal.map { max(0, run.log.lastSequence - $0.stored) } ?? 0)
+    }
+    return Metrics.Redis(isUp: isUp, losses: reconnects, pendingEvents: pending)
+  }
+  /// Seconds that the keys of a run that has not ended live: every instance may be lost.
+  var lifetimeSeconds: Int { server.dockfile.streaming.maxRunSeconds + retentionSeconds }
+
+  /// Writes a run's record; false in the answer when there is one already.
+  func createRecord(of run: Run, _ then: @escaping (RedisReply) -> Void) {
+    let connection = connection(for: run.id)
+    let fields = RedisRecord.created(run.record, owner: instance, key: run.idempotencyKey?.text)
+    // Before the record: a run that is listed and does not exist does no harm, one that nobody would look for does.
+    var refusal: RedisReply?
+    connection.send(RedisCommand("SADD", keys.owned(instance), run.id)) { reply in
+      if reply.problem != nil { refusal = reply }
+    }
+    connection.run(
+      .create, keys: [keys.run(run.id).record, keys.run(run.id).events], count: 1 + fields.count * 2,
+      arguments: { command in
+        command.add("\(lifetimeSeconds)")
+        for (name, value) in fields {
+          command.add(name)
+          value.withUnsafeBytes { command.add($0) }
+        }
+      },
+      { [unowned self] reply in
+        if let refusal { return then(refusal) }
+        if reply.int == 1 {
+          connection.send(RedisCommand("ZADD", keys.runs, "\(run.createdAt / 1000)", run.id)) { _ in }
+        }
+        then(reply)
+      })
+  }
+
+  /// Takes back what was listed for a run whose record could not be made.
+  func notOwned(_ run: Run) {
+    noLongerExpects(run)
+    // Another request may be making a run of that id, or have made it.
+    guard !knows(run.id) else { return }
+    connection(for: run.id).send(RedisCommand("SREM", keys.owned(instance), run.id)) { _ in }
+  }
+
+  func makeRoom(for growing: Run) {
+    letRest()
+    while isFull, growing.dropOldestEvent() {}
+  }
+
+  func makeRoom(for growing: Follower) {
+    letRest()
+    while isFull, growing.dropOldestEvent() {}
+  }
+
+  var isFull: Bool { bytes > server.dockfile.streaming.maxLogBytes }
+
+  /// Forgets runs that nobody reads here; Redis has them.
+  func letRest() {
+    while isFull, let resting = followers.values.first(where: \.isResting) { forget(resting) }
+  }
+
+  func finished(_ run: Run) {}
+
+  /// The end of a run is in Redis.
+  func settled(_ run: Run) {
+    let connection = connection(for: run.id)
+    connection.send(RedisCommand("SREM", keys.owned(instance), run.id)) { _ in }
+    if let key = run.idempotencyKey {
+      connection.send(RedisCommand("EXPIRE", keys.idempotency(key.text), "\(retentionSeconds)")) { _ in }
+    }
+  }
+
+  func remove(_ run: Run) {
+    // Redis may still be away.
+    guard run.journal?.isSettled != false else { return run.keepOn() }
+    owned[run.id] = nil
+    run.removed()
+  }
+
+  /// Another instance has ended a run that executes here, or Redis has no record of it.
+  func disown(_ run: Run, stored: Int, isGone: Bool) {
+    guard owned[run.id] === run else { return }
+    owned[run.id] = nil
+    logger.warning(
+      "run \(run.id) is not ours any more: \(isGone ? "Redis has no record of it" : "another server has ended it")"
+    )
+    let wasShown = run.feed.isFinal
+    run.disown()
+    if wasShown { return }
+    if isGone { return run.feed.vanish() }
+    run.feed.rewind(to: stored)
+    let follower = Follower(run.feed, self)
+    followers[run.id] = follower
+    follower.whenLoaded { _ in }
+  }
+
+  /// Asks for every run of this instance whether it is still ours.
+  func probeAll() {
+    for run in Array(owned.values) where run.journal?.isSettled == false { run.journal?.probe() }
+  }
+
+  // MARK: The lease
+
+  /// Others may end our runs from now on: until Redis says that they are still ours, nothing that it lacks is shown.
+  func leaseLapsed() {
+    isWithholding = true
+    let unfinished = owned.values.filter { !$0.feed.isFinal }
+    for run in unfinished { run.feed.shownThrough = run.journal?.stored }
+    guard !unfinished.isEmpty else { return }
+    logger.warning(
+      "the lease in Redis was not renewed for \(settings.leaseSeconds * 3 / 4) s: what Redis lacks of \(unfinished.count) runs is withheld from their subscribers"
+    )
+  }
+
+  /// - Parameter isNew: the lease had lapsed in Redis, or is the first one.
+  func leaseStands(isNew: Bool) {
+    guard isNew || isWithholding else { return }
+    isWithholding = false
+    if isNew {
+      lapses += 1
+      return probeAll()
+    }
+    // It has stood all the time, so nobody has ended anything.
+    for run in Array(owned.values) where run.feed.shownThrough != nil {
+      run.feed.shownThrough = nil
+      run.feed.flush()
+    }
+  }
+
+  /// What is done again and again: retries, and a look at what may have been missed.
+  func lookAfter(followed: Bool) {
+    if followed {
+      settleUnconfirmed()
+      keepConnections()
+    }
+    for run in Array(owned.values) {
+      run.journal?.pump()
+      if run.feed.shownThrough != nil, !isWithholding { run.journal?.probe() }
+    }
+    if followed { for follower in Array(followers.values) { follower.check() } }
+  }
+
+  func askedToCancel(_ cancel: RedisCancel) {
+    guard let run = owned[cancel.id] else { return }
+    _ = run.cancelByClient(reason: cancel.reason, token: cancel.token)
+  }
+}
