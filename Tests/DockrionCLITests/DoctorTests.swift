@@ -90,7 +90,7 @@ struct DoctorTests {
     if reply == "+PONG\r\n" {
       // It goes on to what a server asks for, and shows what is refused.
       #expect(recv(peer.descriptor, &bytes, bytes.count, Int32(MSG_WAITALL)) == 14)
-      #expect(String(decoding: bytes, as: UTF8.self) == "*3\r\n$6\r\nSCRIP")
+      #expect(String(decoding: bytes, as: UTF8.self) == "*3\r\n$6\r\nSCRIPT")
       try peer.send("-READONLY You can't write against a read only replica.\r\n")
     }
     let result = try command.finish()

@@ -23,12 +23,12 @@ import Testing
 
   @Test func aRedisThatBecomesFullIsToldOnce() throws {
     let redis = try RedisProcess()
-    try withServer(redisDockfile(redis.url, redis: Self.lease)) { server throws in
+    try withServer(redisDockfile(redis.url, redis: "lease_seconds: 6")) { server throws in
       let runs = try (0..<20).map { _ in try server.startRun(#"{"tokens":2000,"interval_ms":5}"#) }
       try redis.command("CONFIG", "SET", "maxmemory", "1")
-      #expect(try eventually(within: 8) { try server.get("/ready").status == 503 })
+      #expect(try eventually(within: 8) { try server.get("/ready").text.contains("memory") })
       usleep(2_500_000)
-      #expect((1...3).contains(server.refusals.count), "\(server.refusals)")
+      #expect(server.refusals.count { $0.contains("OOM") } == 1, "\(server.refusals)")
       try redis.command("CONFIG", "SET", "maxmemory", "0")
       for run in runs { _ = try server.waitForRun(run, status: "completed", within: 25) }
     }
@@ -44,7 +44,7 @@ import Testing
     let options = RedisProcess.Options(
       password: "p", user: ("worker", "w"), rule: "~* resetchannels +@all")
     try expectTold(
-      try RedisProcess(options), command: "SUBSCRIBE", reason: "may not", remedy: "ACL")
+      try RedisProcess(options), command: "answers", reason: "may not", remedy: "ACL")
   }
 
   @Test func aClusterThatIsDownIsTold() throws {
@@ -124,7 +124,7 @@ import Testing
     let path = directory + "/Dockfile.yaml"
     try text.write(toFile: path, atomically: false, encoding: .utf8)
     do {
-      return (0, try runCommand(try serverExecutable(), "doctor", path))
+      return (0, try runCommand(try serverExecutable("dockrion"), "doctor", path))
     } catch let error as ClientError {
       return (1, error.description)
     }
