@@ -34,7 +34,6 @@ let package = Package(
       name: "DockrionCore",
       dependencies: [
         .product(name: "DequeModule", package: "swift-collections"),
-        .product(name: "OrderedCollections", package: "swift-collections"),
         .product(name: "Yams", package: "Yams"),
       ],
       swiftSettings: staying),

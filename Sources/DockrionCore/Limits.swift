@@ -4,6 +4,8 @@ public enum Limits {
   public static let eventBytesMax = 1 << 20
   /// Bytes of an agent's output in JSON.
   public static let outputBytesMax = 16 << 20
+  /// Levels of arrays and objects in each other in JSON that is read.
+  public static let jsonLevelsMax = 512
   /// Bytes of a custom event's name.
   public static let eventNameBytesMax = 128
   /// Bytes of a run id or request id that a client chose.

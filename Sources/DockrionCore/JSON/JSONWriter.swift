@@ -39,7 +39,7 @@ extension ByteWriter {
   {
     append(UInt8(ascii: "{"))
     var first = true
-    for (member, value) in object.members {
+    for (member, value) in object {
       if !first { append(UInt8(ascii: ",")) }
       first = false
       append(json: member)

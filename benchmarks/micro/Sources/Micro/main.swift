@@ -91,6 +91,20 @@ benchmark("read 100 stored events") { _ = log.read(from: log.lastSequence - 99, 
 let body = Array(#"{"text":"Hello, world!"}"#.utf8)
 benchmark("parse a payload") { _ = try body.withUnsafeBytes { try JSONObject(parsing: $0) } }
 
+func benchmarkParse(_ name: String, _ piece: String, between: String, first: String, last: String) {
+  let count = (1 << 20) / (piece.utf8.count + between.utf8.count)
+  let text = Array((first + Array(repeating: piece, count: count).joined(separator: between) + last).utf8)
+  benchmark("parse a megabyte of \(name)") {
+    _ = try text.withUnsafeBytes { try JSONObject(parsing: $0) }
+  }
+}
+benchmarkParse("small objects", #"{"a":1}"#, between: ",", first: #"{"x":["#, last: "]}")
+benchmarkParse("text", "The quick brown fox looks back. ", between: "", first: #"{"x":""#, last: #""}"#)
+benchmarkParse("Japanese", "日本語のテキストです。", between: "", first: #"{"x":""#, last: #""}"#)
+benchmarkParse(
+  "messages", #"{"role":"user","content":"What is the capital of France?\nAnswer briefly."}"#, between: ",",
+  first: #"{"x":["#, last: "]}")
+
 let dockfile = try Dockfile.parse("agent: {name: bench, handler: scripted}", environment: [:])
 let tokens: JSONObject = ["tokens": 20]
 benchmark("an agent of 20 tokens, its threads included") {
