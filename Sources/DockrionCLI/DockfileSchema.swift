@@ -220,6 +220,10 @@ enum DockfileSchema {
         "max_buffered_bytes",
         bytes("Bytes that may wait on all connections.", (32 << 20)...(1 << 40), default: 256 << 20)
       ),
+      (
+        "max_payload_bytes",
+        bytes("Bytes that payloads of running agents take.", (1 << 20)...(1 << 40), default: 512 << 20)
+      ),
       ("request_timeout_seconds", integer("Seconds a request may take to arrive.", 1...3600, default: 30)),
       ("keep_alive_seconds", integer("Seconds a connection may idle.", 1...3600, default: 75)),
       (

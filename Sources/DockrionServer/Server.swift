@@ -268,6 +268,7 @@ final class Server {
   /// Parses a large payload off the loop; `payloadParsed` goes on with it.
   func parseOnWorker(_ parse: PayloadParse, _ request: PendingRequest) {
     pendingRequests[ObjectIdentifier(parse)] = request
+    payloadBytes += parse.bytes.count
     parse.start(on: workers.parsing, parsed)
   }
 
@@ -275,13 +276,14 @@ final class Server {
     guard let request = pendingRequests.removeValue(forKey: ObjectIdentifier(parse)),
       let outcome = parse.take()
     else { return }
+    payloadBytes -= parse.bytes.count
     payloadParsed(request, outcome)
   }
 
   // MARK: Agents
 
   /// Starts the agent; nil when as many run as may.
-  func start(_ identity: EventEncoder, hasEvents: Bool, input: JSONObject, _ sink: any EventSink)
+  func start(_ identity: EventEncoder, hasEvents: Bool, input: Payload, _ sink: any EventSink)
     -> Invocation
   {
     let slot: Int
@@ -292,10 +294,15 @@ final class Server {
       invocations.append(nil)
     }
     let execution = Execution(slot: slot, encoder: identity, hasEvents ? withEvents : withoutEvents)
-    let invocation = Invocation(execution, sink, execution.start(agent, input: input), startedAt: now)
+    let invocation = Invocation(execution, sink, execution.start(agent, input: input.object), startedAt: now)
+    invocation.payloadBytes = input.bytes
+    payloadBytes += input.bytes
     invocations[slot] = invocation
     return invocation
   }
+
+  /// Bytes that payloads take, of agents that execute and of requests that wait.
+  var payloadBytes = 0
 
   /// Runs whose records are being made.
   var runsToStart = 0
@@ -319,6 +326,7 @@ final class Server {
         if case .failed(let error) = record.ending { logFailure(of: invocation, error) }
         invocation.hasEnded = true
         invocations[execution.slot] = nil
+        payloadBytes -= invocation.payloadBytes
         freeSlots.append(execution.slot)
         execution.close()
         sink?.receive(record)
@@ -448,6 +456,7 @@ final class Server {
       Metrics.Gauges(
         activeRuns: activeCount, directStreams: directStreams, subscriptions: subscriptions,
         ringFullWaits: workerCounters.ringFullWaits.load(ordering: .relaxed), logBytes: backend.bytes,
+        payloadBytes: payloadBytes,
         sentBytes: listener.sentBytes, connections: listener.connectionCount,
         bufferedBytes: listener.bufferedBytes,
         limits: Metrics.Limits(

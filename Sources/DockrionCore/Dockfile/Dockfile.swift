@@ -125,6 +125,9 @@ public struct Dockfile: Sendable {
     /// The file that gets a line for each request, or `-` for standard output; nil writes none. No key of the file
     /// sets it.
     public var accessLog: String?
+    /// Bytes of memory that the payloads of all agents that execute may take together, 1 MiB…1 TiB. Beyond it no agent
+    /// is started.
+    public var maxPayloadBytes = 512 << 20
 
     public init() {}
   }

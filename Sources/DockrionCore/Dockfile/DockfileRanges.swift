@@ -44,6 +44,7 @@ package struct DockfileRange: Sendable {
     DockfileRange("runtime.request_timeout_seconds", 1...3600) { $0.runtime.requestTimeoutSeconds },
     DockfileRange("runtime.keep_alive_seconds", 1...3600) { $0.runtime.keepAliveSeconds },
     DockfileRange("runtime.max_buffered_bytes", (32 << 20)...(1 << 40)) { $0.runtime.maxBufferedBytes },
+    DockfileRange("runtime.max_payload_bytes", (1 << 20)...(1 << 40)) { $0.runtime.maxPayloadBytes },
   ]
 }
 

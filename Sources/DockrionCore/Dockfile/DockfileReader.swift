@@ -110,7 +110,7 @@ struct DockfileReader {
       known: [
         "max_concurrent_runs", "max_connections", "worker_threads", "ring_capacity", "stall_timeout_seconds",
         "shutdown_grace_seconds", "max_body_bytes", "request_timeout_seconds", "keep_alive_seconds",
-        "max_buffered_bytes", "expose_errors",
+        "max_buffered_bytes", "max_payload_bytes", "expose_errors",
       ])
     var runtime = Dockfile.Runtime()
     func read(_ key: String, _ range: ClosedRange<Int>, _ value: inout Int) {
@@ -136,6 +136,8 @@ struct DockfileReader {
     runtime.maxBufferedBytes = section.bytes(
       "max_buffered_bytes", (32 << 20)...(1 << 40), default: runtime.maxBufferedBytes)
     runtime.exposeErrors = section.bool("expose_errors", default: runtime.exposeErrors)
+    runtime.maxPayloadBytes = section.bytes(
+      "max_payload_bytes", (1 << 20)...(1 << 40), default: runtime.maxPayloadBytes)
     while runtime.ringCapacity & (runtime.ringCapacity - 1) != 0 {
       runtime.ringCapacity += runtime.ringCapacity & -runtime.ringCapacity
     }

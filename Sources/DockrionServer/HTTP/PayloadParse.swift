@@ -1,11 +1,18 @@
 import DockrionCore
 
+/// A payload that an agent is to get.
+struct Payload {
+  let object: JSONObject
+  /// What it takes in memory, about.
+  let bytes: Int
+}
+
 /// A large request body while a worker parses it; small ones are parsed where they arrive.
 final class PayloadParse: ReadyItem {
-  typealias Outcome = Result<JSONObject, ErrorReply>
+  typealias Outcome = Result<Payload, ErrorReply>
 
   private let readyLink = ReadyLink()
-  private let bytes: [UInt8]
+  let bytes: [UInt8]
   private let schema: InputSchema?
   private let outcome = Locked<Outcome?>(nil)
 
@@ -36,8 +43,9 @@ final class PayloadParse: ReadyItem {
   /// Parses a body and checks it against the schema.
   static func parse(_ bytes: UnsafeRawBufferPointer, _ schema: InputSchema?) -> Outcome {
     let object: JSONObject
+    var memory = 0
     do {
-      object = try JSONObject(parsing: bytes)
+      object = try JSONObject(parsing: bytes, memoryBytes: &memory)
     } catch {
       return .failure(ErrorReply(400, "VALIDATION_ERROR", "body: a JSON object is needed: \(error)"))
     }
@@ -45,7 +53,7 @@ final class PayloadParse: ReadyItem {
       return .failure(
         ErrorReply(422, "VALIDATION_ERROR", "the payload does not fit the input schema: \(violation)"))
     }
-    return .success(object)
+    return .success(Payload(object: object, bytes: memory))
   }
 }
 

@@ -89,7 +89,7 @@ extension Server {
   // MARK: Payloads
 
   /// The payload, or nil when a worker parses it and the request goes on in `payloadParsed`.
-  private func payload(_ exchange: Exchange, _ endpoint: Endpoint) throws(ErrorReply) -> JSONObject? {
+  private func payload(_ exchange: Exchange, _ endpoint: Endpoint) throws(ErrorReply) -> Payload? {
     // Nearly always it is these bytes; taking characters apart costs as much as parsing a small body.
     if !exchange.hasHeader("Content-Type", "application/json"), let type = exchange.header("Content-Type") {
       let name = type.prefix { $0 != ";" }.reversed().drop { $0 == " " || $0 == "\t" }.reversed()
@@ -111,6 +111,7 @@ extension Server {
         413, "PAYLOAD_TOO_LARGE", "body: \(count) bytes; at most \(dockfile.runtime.maxBodyBytes) are taken")
     }
     guard count <= Limits.loopParseBytesMax else {
+      try checkRoom(forPayload: count)
       let parse = PayloadParse(exchange.withBody { Array($0) }, inputSchema)
       parseOnWorker(parse, PendingRequest(exchange, endpoint, self))
       return nil
@@ -142,6 +143,21 @@ extension Server {
     }
   }
 
+  /// Refuses a payload that takes that many bytes while so many are held.
+  private func checkRoom(forPayload bytes: Int) throws(ErrorReply) {
+    let most = dockfile.runtime.maxPayloadBytes
+    guard payloadBytes + bytes > most else { return }
+    if bytes > most {
+      throw ErrorReply(
+        413, "PAYLOAD_TOO_LARGE",
+        "body: it takes \(bytes) bytes of memory; at most \(most) are taken (runtime.max_payload_bytes)")
+    }
+    throw ErrorReply(
+      429, "TOO_MANY_RUNS",
+      "the payloads of running agents take \(payloadBytes) bytes; with this one they would be more than "
+        + "\(most), as many as may", retryAfter: 1)
+  }
+
   // MARK: Starting agents
 
   /// A request that starts an agent, before its payload is known.
@@ -154,10 +170,11 @@ extension Server {
 
   /// - Parameter limit: the time limit, where it runs since the request was accepted some time ago.
   private func execute(
-    _ exchange: Exchange, _ endpoint: Endpoint, _ input: JSONObject, _ limit: DeadlineQueues.Token? = nil
+    _ exchange: Exchange, _ endpoint: Endpoint, _ input: Payload, _ limit: DeadlineQueues.Token? = nil
   ) throws(ErrorReply) {
     if endpoint == .createRun { return try createRun(exchange, input, limit) }
     try checkRoom()
+    try checkRoom(forPayload: input.bytes)
     let encoder = EventEncoder(identity: .request(requestID(exchange)))
     exchange.identity = encoder.identity
     if endpoint == .invoke {
@@ -220,7 +237,7 @@ extension Server {
   }
 
   private func createRun(
-    _ exchange: Exchange, _ input: JSONObject, _ accepted: DeadlineQueues.Token?
+    _ exchange: Exchange, _ input: Payload, _ accepted: DeadlineQueues.Token?
   ) throws(ErrorReply) {
     var hasReserved = false
     let id = try clientID(exchange)
@@ -233,13 +250,18 @@ extension Server {
       id: id, key: try idempotencyKey(exchange),
       checkRoom: { [unowned self] () throws(ErrorReply) in
         try checkRoom()
+        try checkRoom(forPayload: input.bytes)
         runsToStart += 1
+        payloadBytes += input.bytes
         hasReserved = true
       }, start: { [unowned self] run in begin(run, setTimeLimit(unstarted)) })
     exchange.dropLargeBody()
     let limit = accepted.map { handOn($0, to: unstarted) } ?? setTimeLimit(unstarted)
     backend.admit(request) { [unowned self] result in
-      if hasReserved { runsToStart -= 1 }
+      if hasReserved {
+        runsToStart -= 1
+        payloadBytes -= input.bytes
+      }
       do throws(ErrorReply) {
         switch try result.get() {
         case .repeated(let id, let createdAt):

@@ -68,6 +68,7 @@ struct Metrics {
     var subscriptions = 0
     var ringFullWaits = 0
     var logBytes = 0
+    var payloadBytes = 0
     var sentBytes = 0
     var connections = 0
     var bufferedBytes = 0
@@ -199,6 +200,9 @@ struct Metrics {
     gauge(
       "dockrion_log_limit_bytes", "As many may they be; the oldest runs go first.", gauges.limits.logBytes,
       &out)
+    gauge(
+      "dockrion_payload_bytes", "Bytes that payloads of running agents and waiting requests take.",
+      gauges.payloadBytes, &out)
     gauge("dockrion_connections", "Open client connections.", gauges.connections, &out)
     gauge("dockrion_connections_limit", "As many may be open.", gauges.limits.connections, &out)
     gauge(

@@ -19,6 +19,8 @@ final class Invocation {
   let task: Task<Void, Never>
   /// Nil once nobody wants the agent's events any more.
   var sink: (any EventSink)?
+  /// What the agent's payload takes in memory, about; it counts until the agent has ended.
+  var payloadBytes = 0
   /// True once the agent's last record has been taken.
   var hasEnded = false
   /// When it was started, on the loop's clock.

@@ -65,6 +65,11 @@ struct IntegerKey: Sendable, CustomTestStringConvertible {
     ) {
       $0.runtime.maxBufferedBytes
     },
+    IntegerKey(
+      path: ["runtime", "max_payload_bytes"], range: 1_048_576...1_099_511_627_776, unit: " bytes"
+    ) {
+      $0.runtime.maxPayloadBytes
+    },
     IntegerKey(path: ["runtime", "request_timeout_seconds"], range: 1...3600, unit: " seconds") {
       $0.runtime.requestTimeoutSeconds
     },
