@@ -65,13 +65,11 @@ final class Subscriber: ExchangeOwner, DeadlineTarget {
   private func goBackToEnd() {
     guard stream.isOpen else { return }
     let last = feed.lastSequence
-    if cursor > max(1, start.cursor) {
-      // Redis has lost what this client was sent, and the end stands in its place.
-      sendGap(from: last, through: cursor - 1)
-    } else if start.isResumed, !feed.isRewound, cursor == last + 1 {
-      // It had the end on an earlier connection.
-      return
-    }
+    let hasAdvanced = cursor > max(1, start.cursor)
+    // It has had the end: a moment ago, before that was known to be one, or on an earlier connection.
+    if !feed.isRewound, cursor == last + 1, hasAdvanced || start.isResumed { return }
+    // Redis has lost what this client was sent, and the end stands in its place.
+    if hasAdvanced { sendGap(from: last, through: cursor - 1) }
     cursor = last
   }
 
