@@ -66,7 +66,7 @@ let package = Package(
       ],
       swiftSettings: strict),
     .executableTarget(
-      name: "SupportBotExample", dependencies: ["DockrionServer"], swiftSettings: strict),
+      name: "SupportBotExample", dependencies: ["DockrionProgram"], swiftSettings: strict),
     .executableTarget(
       name: "TestAgents", dependencies: ["DockrionCore", "DockrionServer"], path: "Tests/TestAgents",
       swiftSettings: strict),
@@ -80,7 +80,8 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(
-      name: "DockrionCLITests", dependencies: ["DockrionCLI", "DockrionCore", "DockrionProgram"],
+      name: "DockrionCLITests",
+      dependencies: ["DockrionCLI", "DockrionCore", "DockrionProgram", "SupportBotExample"],
       resources: [.copy("Golden")], swiftSettings: strict),
   ]
 )

@@ -9,7 +9,8 @@ struct TailCommand: ParsableCommand {
     abstract: "Follows the events of a run on a server.",
     discussion: """
       A lost connection is made again and goes on behind the last event. The exit code is 0 when the run \
-      completed and 1 when it failed or was cancelled.
+      completed and 1 when it failed or was cancelled. Ctrl-C ends the following, not the run, and says how to come \
+      back.
 
       Example: dockrion tail run-456 --from 10
       """)

@@ -55,9 +55,13 @@ struct InitCommand: ParsableCommand {
 
   @Option(
     help:
-      "With --swift-package: depends on the dockrion package in this directory, not on the published one.",
+      "With --swift-package: the directory of the dockrion package. (default: the checkout this program was built from)",
     completion: .directory)
   var dockrionPath: String?
+
+  @Option(
+    help: "With --swift-package: a repository with the dockrion package, instead of a directory.")
+  var dockrionURL: String?
 
   func validate() throws {
     _ = try OptionCheck.events(streamingEvents, option: "--streaming-events")
@@ -69,6 +73,15 @@ struct InitCommand: ParsableCommand {
     }
     if dockrionPath != nil, !swiftPackage {
       throw ValidationError("--dockrion-path: it needs --swift-package, whose dependency it is")
+    }
+    if dockrionURL != nil, !swiftPackage {
+      throw ValidationError("--dockrion-url: it needs --swift-package, whose dependency it is")
+    }
+    if dockrionURL != nil, dockrionPath != nil {
+      throw ValidationError("--dockrion-url and --dockrion-path: one of them is enough")
+    }
+    if let dockrionPath, !SwiftPackageTemplate.isPackage(dockrionPath) {
+      throw ValidationError("--dockrion-path: there is no Package.swift in \(quoted(dockrionPath))")
     }
     if swiftPackage, let handler, BuiltinAgents.all[handler] != nil {
       throw ValidationError(
@@ -108,7 +121,9 @@ struct InitCommand: ParsableCommand {
     var files = [NewFile(path: path, text: template.text)]
     if swiftPackage {
       let directory = (path as NSString).deletingLastPathComponent
-      files += SwiftPackageTemplate(template, dockfile: path, dockrionPath: dockrionPath).files(in: directory)
+      let dependency = try dependency(of: directory)
+      files += SwiftPackageTemplate(template, dockfile: path, dependency: dependency).files(
+        in: directory)
     }
     if !force { for file in files { try NewFile.checkAbsent(file.path) } }
     for file in files {
@@ -118,14 +133,44 @@ struct InitCommand: ParsableCommand {
     for line in nextSteps(template, path) { Output.line(line) }
   }
 
+  /// Where the package in that directory finds dockrion.
+  private func dependency(of directory: String) throws -> SwiftPackageTemplate.Dependency {
+    if let dockrionURL { return .url(dockrionURL) }
+    if let dockrionPath {
+      // SwiftPM looks from the package's directory, the option from this one.
+      if dockrionPath.hasPrefix("/") || directory.isEmpty { return .path(dockrionPath) }
+      return .path(URL(fileURLWithPath: dockrionPath).standardizedFileURL.path)
+    }
+    guard let checkout = SwiftPackageTemplate.ownCheckout else {
+      throw CommandError(
+        "--swift-package: the checkout that this program was built from is not here; say where the dockrion package "
+          + "is with --dockrion-path DIRECTORY or --dockrion-url URL")
+    }
+    return .path(checkout)
+  }
+
+  /// The path as a shell takes it for one word.
+  private func word(_ path: String) -> String {
+    let isPlain = path.utf8.allSatisfy { byte in
+      (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte | 0x20)
+        || "/._-+@,:".utf8.contains(byte)
+    }
+    return isPlain ? path : "'" + path.replacing("'", with: "'\\''") + "'"
+  }
+
   private func nextSteps(_ template: DockfileTemplate, _ path: String) -> [String] {
-    let argument = path == "Dockfile.yaml" ? "" : " \(path)"
+    let argument = path == "Dockfile.yaml" ? "" : " \(word(path))"
     var lines: [String] = []
     if template.auth == .apiKey {
       lines.append("first: export \(AuthSection.defaultVariable)=SOME-SECRET     # the key that clients send")
     }
     if template.hasPackage {
-      lines.append("next:  swift run \(SwiftPackageTemplate.executable(template.name))\(argument)")
+      let program = SwiftPackageTemplate.executable(template.name)
+      let directory = (path as NSString).deletingLastPathComponent
+      let package = directory.isEmpty ? "" : "--package-path \(word(directory)) "
+      // `run` is named where a file is: a path is an argument of that command.
+      lines.append(
+        "next:  swift run \(package)\(program)\(argument.isEmpty ? "" : " run" + argument)")
     } else if let handler = template.handler, BuiltinAgents.all[handler] == nil {
       lines.append("next:  serve it from the program that registers \(quoted(handler)); see docs/agents.md")
     } else {

@@ -21,6 +21,7 @@ struct RunFollower {
   /// Seconds that reconnects are tried without success.
   let retrySeconds: Int
   let printer: EventPrinter
+  private let farewell: Farewell
 
   private var parser = ServerSentEventParser()
   private var pace = ReconnectPace()
@@ -43,6 +44,7 @@ struct RunFollower {
     self.from = from
     self.retrySeconds = retrySeconds
     self.printer = printer
+    farewell = Farewell(runID: runID, from: from, url: server.url)
   }
 
   /// Prints every event, and at the end the output.
@@ -111,6 +113,7 @@ struct RunFollower {
         }
         try event.expectObject()
         printer.print(event)
+        farewell.shown(event.id)
         switch event.type {
         case "complete":
           printer.finish()

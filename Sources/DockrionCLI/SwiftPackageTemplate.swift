@@ -1,29 +1,47 @@
+import DockrionServer
 import Foundation
 
 /// The Swift package that `init --swift-package` writes: a server with one agent of its own.
 struct SwiftPackageTemplate {
-  /// Where the published package lives.
-  static let packageURL = "https://github.com/dockrion/dockrion-swift.git"
+  /// Where the package gets dockrion from.
+  enum Dependency {
+    /// A directory with the package, absolute or as seen from the new package.
+    case path(String)
+    /// A repository that has this version as a tag.
+    case url(String)
+  }
+
+  /// The checkout from which this program was built, where it is still there.
+  static var ownCheckout: String? {
+    let sources = (#filePath as NSString).deletingLastPathComponent as NSString
+    let root = (sources.deletingLastPathComponent as NSString).deletingLastPathComponent
+    return isPackage(root) ? root : nil
+  }
+
+  /// True where a directory has a package in it.
+  static func isPackage(_ directory: String) -> Bool {
+    access(directory + "/Package.swift", R_OK) == 0
+  }
 
   private let name: String
   private let handler: String
   private let dockfile: String
-  private let dockrionPath: String?
+  private let dependency: Dependency
 
-  /// - Parameter dockrionPath: the directory of a dockrion package to depend on, instead of the published one.
-  init(_ template: DockfileTemplate, dockfile: String, dockrionPath: String?) {
+  init(_ template: DockfileTemplate, dockfile: String, dependency: Dependency) {
     name = template.name
     handler = template.handler ?? template.name
     self.dockfile = (dockfile as NSString).lastPathComponent
-    self.dockrionPath = dockrionPath
+    self.dependency = dependency
   }
 
   /// The name of the package's program, which is also its module's: nothing that a module may not be called.
   static func executable(_ agent: String) -> String {
     let words = agent.replacingOccurrences(of: ".", with: "-")
     let taken: Set<String> = [
-      "main", "swift", "foundation", "dockrion", "dockrioncore", "dockrionserver", "clibevent", "logging",
-      "yams", "cyaml",
+      "main", "swift", "foundation", "dockrion", "dockrioncore", "dockrionserver",
+      "dockrionprogram", "dockrioncli",
+      "clibevent", "chiredis", "cmimalloc", "logging", "yams", "cyaml", "argumentparser",
     ]
     return words.first?.isLetter ?? false && !taken.contains(words.lowercased()) ? words : "agent-\(words)"
   }
@@ -45,14 +63,17 @@ struct SwiftPackageTemplate {
   }
 
   private var manifest: String {
-    let dependency: String
+    let line: String
     let package: String
-    if let dockrionPath {
-      dependency = ".package(name: \"dockrion\", path: \(Self.literal(dockrionPath)))"
+    switch dependency {
+    case .path(let path):
+      line = ".package(name: \"dockrion\", path: \(Self.literal(path)))"
       package = "dockrion"
-    } else {
-      dependency = ".package(url: \"\(Self.packageURL)\", from: \"0.1.0\")"
-      package = "dockrion-swift"
+    case .url(let url):
+      line = ".package(url: \(Self.literal(url)), from: \"\(Dockrion.version)\")"
+      // SwiftPM knows a package by the last part of its URL.
+      let last = (url.split { $0 == "/" || $0 == ":" }.last).map(String.init) ?? "dockrion"
+      package = last.hasSuffix(".git") ? String(last.dropLast(4)) : last
     }
     let target = Self.executable(name)
     return """
@@ -62,14 +83,13 @@ struct SwiftPackageTemplate {
       let package = Package(
         name: "\(target)",
         dependencies: [
-          \(dependency)
+          \(line)
         ],
         targets: [
           .executableTarget(
             name: "\(target)",
             dependencies: [
-              .product(name: "DockrionCore", package: "\(package)"),
-              .product(name: "DockrionServer", package: "\(package)"),
+              .product(name: "DockrionProgram", package: \(Self.literal(package)))
             ])
         ]
       )
@@ -79,10 +99,9 @@ struct SwiftPackageTemplate {
 
   private var source: String {
     let type = Self.typeName(name)
+    let file = dockfile == "Dockfile.yaml" ? "" : ", dockfile: \(Self.literal(dockfile))"
     return """
-      import DockrionCore
-      import DockrionServer
-      import Foundation
+      import DockrionProgram
 
       /// Greets. Put your own work here: what `run` emits, clients see while it runs.
       struct \(type): Agent {
@@ -97,13 +116,7 @@ struct SwiftPackageTemplate {
       @main
       struct Main {
         static func main() {
-          do {
-            let dockfile = CommandLine.arguments.dropFirst().first ?? "\(dockfile)"
-            try Dockrion.serve(dockfile: dockfile, agents: [\(Self.literal(handler)): \(type)()])
-          } catch {
-            FileHandle.standardError.write(Data("\(Self.executable(name)): \\(error)\\n".utf8))
-            exit(1)
-          }
+          Dockrion.main(agents: [\(Self.literal(handler)): \(type)()]\(file))
         }
       }
 

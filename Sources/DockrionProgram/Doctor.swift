@@ -53,10 +53,13 @@ struct Doctor {
 
   private func agent(_ dockfile: Dockfile) -> Finding {
     let name = dockfile.agent.lookupName
-    if BuiltinAgents.all[name] != nil { return .pass("agent", "\(name) is built in") }
+    let program = Program.current
+    if program.ownAgents.contains(name) { return .pass("agent", "\(name) is this program's") }
+    if program.agents[name] != nil { return .pass("agent", "\(name) is built in") }
+    let known = program.agents.keys.sorted().joined(separator: ", ")
     return .warn(
-      "agent", "\(quoted(name)) is not built in, so `dockrion run` cannot serve it",
-      "start the program that registers it, or set agent.handler to echo")
+      "agent", "\(quoted(name)) is not registered here, so `\(program.name) run` cannot serve it",
+      "start the program that registers it, or set agent.handler to one of \(known)")
   }
 
   private func keys(_ dockfile: Dockfile) -> [Finding] {

@@ -11,20 +11,23 @@ package struct DoctorCommand: ParsableCommand {
       Dockfile asks for it, Redis. Each is a pass, a warning or a fail, with what to do. The exit code is 1 \
       when something fails.
 
-      Example: dockrion doctor config/Dockfile.yaml
+      Example: \(Program.current.name) doctor config/Dockfile.yaml
       """)
 
-  @Argument(help: "The Dockfile. (default: Dockfile.yaml)", completion: .file(extensions: ["yaml", "yml"]))
+  @Argument(
+    help: "The Dockfile. (default: \(Program.current.dockfile))",
+    completion: .file(extensions: ["yaml", "yml"]))
   var dockfile: String?
 
   package init() {}
 
   package func run() throws {
-    let findings = Doctor(path: dockfile ?? "Dockfile.yaml", isGiven: dockfile != nil).findings()
+    let findings = Doctor(path: dockfile ?? Program.current.dockfile, isGiven: dockfile != nil)
+      .findings()
     for finding in findings { print(finding) }
     let failures = findings.count { $0.verdict == .fail }
     if failures > 0 {
-      Report.error("dockrion: \(failures) of \(findings.count) checks failed")
+      Report.error("\(Program.current.name): \(failures) of \(findings.count) checks failed")
       throw ExitCode(Exit.failure)
     }
   }

@@ -9,12 +9,14 @@ package struct Program: Sendable {
   package let name: String
   /// The agents that a Dockfile may name, the built-in ones included.
   package let agents: [String: any Agent]
+  /// The names of those that are the program's own.
+  package let ownAgents: Set<String>
   /// The Dockfile that a command takes where none is named.
   package let dockfile: String
 
   /// The program whose command is executed; `dockrion` itself unless it was started with others.
   @TaskLocal package static var current = Program(
-    name: "dockrion", agents: BuiltinAgents.all, dockfile: "Dockfile.yaml")
+    name: "dockrion", agents: BuiltinAgents.all, ownAgents: [], dockfile: "Dockfile.yaml")
 
   /// Parses the process's arguments and runs the command that they name.
   ///
@@ -33,7 +35,9 @@ package struct Program: Sendable {
         exit(Exit.failure)
       } catch {
         let code = root.exitCode(for: error)
-        let message = root.fullMessage(for: error)
+        let message =
+          UnknownCommand.explanation(root, Array(CommandLine.arguments.dropFirst()))
+          ?? root.fullMessage(for: error)
         if code.isSuccess {
           if !message.isEmpty { Output.line(message) }
         } else if !message.isEmpty {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import DockrionCore
 import DockrionServer
+import Glibc
 import Logging
 
 package struct RunCommand: ParsableCommand {
@@ -11,11 +12,11 @@ package struct RunCommand: ParsableCommand {
       Prints where it listens and a curl line to try it. SIGTERM or SIGINT stops it: running agents get \
       runtime.shutdown_grace_seconds to end; a second signal ends at once. SIGUSR1 reopens the access log.
 
-      Example: dockrion run config/Dockfile.yaml --port 9000
+      Example: \(Program.current.name) run config/Dockfile.yaml --port 9000
       """)
 
-  @Argument(help: "The Dockfile.")
-  var dockfile = "Dockfile.yaml"
+  @Argument(help: "The Dockfile.", completion: .file(extensions: ["yaml", "yml"]))
+  var dockfile = Program.current.dockfile
 
   @Option(help: "The IP address to listen on, instead of expose.host.")
   var host: String?
@@ -59,9 +60,14 @@ package struct RunCommand: ParsableCommand {
       if let port { (file.expose.port, file.expose.unixSocket) = (port, nil) }
       if let unixSocket { file.expose.unixSocket = unixSocket }
       file.runtime.accessLog = accessLog
-      try Dockrion.serve(file) { StartLines.print(format.lines($0, level: .notice)) }
+      try Dockrion.serve(file, agents: Program.current.agents) {
+        StartLines.print(format.lines($0, level: .notice))
+      }
     } catch {
-      Report.error(format == .json ? format.lines("\(error)", level: .critical) : "dockrion: \(error)")
+      let sentence = "\(error)\(hint)"
+      Report.error(
+        format == .json
+          ? format.lines(sentence, level: .critical) : "\(Program.current.name): \(sentence)")
       throw ExitCode(1)
     }
   }
@@ -70,12 +76,25 @@ package struct RunCommand: ParsableCommand {
 extension LineLogHandler.Format {
   /// What a command line asks for that could not be read as a whole, so that its errors have that form too.
   static func asked(in arguments: [String]) -> LineLogHandler.Format {
-    guard arguments.dropFirst().first == RunCommand.configuration.commandName else { return .text }
+    let first = arguments.dropFirst().first ?? ""
+    // A program with agents of its own serves where no command is named.
+    let isDefault = !Program.current.ownAgents.isEmpty && first.hasPrefix("-")
+    guard first == RunCommand.configuration.commandName || isDefault else { return .text }
     for (index, argument) in arguments.enumerated() {
       if argument == "--log-format=json" { return .json }
       if argument == "--log-format", arguments.dropFirst(index + 1).first == "json" { return .json }
     }
     return .text
+  }
+}
+
+extension RunCommand {
+  /// Said where the file is missing and its name looks like a command's.
+  private var hint: String {
+    guard access(dockfile, F_OK) != 0, let command = UnknownCommand.nearest(to: dockfile) else {
+      return ""
+    }
+    return "; did you mean the command \(command)?"
   }
 }
 

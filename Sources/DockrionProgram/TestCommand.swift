@@ -12,11 +12,11 @@ package struct TestCommand: ParsableCommand {
       io_schema.output. Events pass the Dockfile's filter. The exit code is 1 when the agent fails, and 130 after \
       Ctrl-C, which cancels it; a second one ends at once.
 
-      Example: dockrion test -p '{"text":"Hello, world!"}'
+      Example: \(Program.current.name) test -p '{"text":"Hello, world!"}'
       """)
 
   @Argument(help: "The Dockfile.", completion: .file(extensions: ["yaml", "yml"]))
-  var dockfile = "Dockfile.yaml"
+  var dockfile = Program.current.dockfile
 
   @OptionGroup var payload: PayloadOptions
 
@@ -28,10 +28,9 @@ package struct TestCommand: ParsableCommand {
   package func run() throws {
     let file: Dockfile
     do { file = try Dockfile.load(path: dockfile) } catch { throw CommandError("\(error)") }
-    guard let agent = BuiltinAgents.all[file.agent.lookupName] else {
-      let known = BuiltinAgents.all.keys.sorted().joined(separator: ", ")
-      throw CommandError(
-        "\(dockfile): agent \"\(file.agent.lookupName)\" is not registered; this program has: \(known)")
+    let agents = Program.current.agents
+    guard let agent = agents[file.agent.lookupName] else {
+      throw CommandError("\(file.unregisteredAgent(known: Array(agents.keys)))")
     }
     let input = try payload.read().object
     if let problem = (file.inputSchema ?? agent.inputSchema)?.check(input) {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DockrionCore
+import Foundation
 
 package struct ValidateCommand: ParsableCommand {
   package static let configuration = CommandConfiguration(
@@ -9,11 +10,11 @@ package struct ValidateCommand: ParsableCommand {
       Errors and warnings go to standard error, each with file, line and column; what would be served goes to \
       standard output. With --format json one object on standard output holds all of it.
 
-      Example: dockrion validate config/Dockfile.yaml --format json
+      Example: \(Program.current.name) validate config/Dockfile.yaml --format json
       """)
 
   @Argument(help: "The Dockfile.", completion: .file(extensions: ["yaml", "yml"]))
-  var dockfile = "Dockfile.yaml"
+  var dockfile = Program.current.dockfile
 
   @Flag(name: .shortAndLong, help: "Prints errors and nothing else.")
   var quiet = false
@@ -28,7 +29,8 @@ package struct ValidateCommand: ParsableCommand {
     var valid: Dockfile?
     do {
       let read = try Dockfile.load(path: dockfile)
-      (valid, errors) = (read, [])
+      errors = problems(read)
+      if errors.isEmpty { valid = read }
     } catch {
       errors = error.issues
     }
@@ -37,6 +39,17 @@ package struct ValidateCommand: ParsableCommand {
     case .json: try printJSON(errors, valid)
     }
     if valid == nil { throw ExitCode(Exit.failure) }
+  }
+
+  /// What the file itself does not tell: whether this program could serve it now.
+  private func problems(_ read: Dockfile) -> [DockfileIssue] {
+    let program = Program.current
+    var issues = [read.missingKeys(in: ProcessInfo.processInfo.environment)].compactMap(\.self)
+    // `dockrion` also checks files that another program is to serve.
+    if !program.ownAgents.isEmpty, program.agents[read.agent.lookupName] == nil {
+      issues.append(read.unregisteredAgent(known: Array(program.agents.keys)))
+    }
+    return issues
   }
 
   private func printText(_ errors: [DockfileIssue], _ valid: Dockfile?) {
@@ -86,9 +99,11 @@ struct DockfileSummary {
 
   init(_ dockfile: Dockfile) {
     let agent = dockfile.agent
+    let program = Program.current
     let kind =
-      BuiltinAgents.all[agent.lookupName] == nil
-      ? "for a program that registers it" : "built in"
+      program.ownAgents.contains(agent.lookupName)
+      ? "of this program"
+      : program.agents[agent.lookupName] == nil ? "for a program that registers it" : "built in"
     var routes: [String] = []
     if dockfile.expose.rest { routes.append("POST /invoke") }
     if dockfile.expose.streaming { routes.append("POST /invoke/stream") }

@@ -67,11 +67,7 @@ final class Server {
     self.dockfile = dockfile
     self.logger = logger
     guard let agent = agents[dockfile.agent.lookupName] else {
-      let known = agents.keys.sorted().joined(separator: ", ")
-      throw ServerError(
-        .unknownAgent,
-        "\(dockfile.path): agent \"\(dockfile.agent.lookupName)\" is not registered; this program has: \(known)"
-      )
+      throw ServerError(.unknownAgent, "\(dockfile.unregisteredAgent(known: Array(agents.keys)))")
     }
     self.agent = agent
     inputSchema = dockfile.inputSchema ?? agent.inputSchema

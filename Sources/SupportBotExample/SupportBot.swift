@@ -1,6 +1,4 @@
-import DockrionCore
-import DockrionServer
-import Glibc
+import DockrionProgram
 
 /// Answers from a list of known questions, the way an agent with a language model behind it would stream.
 struct SupportBot: Agent {
@@ -38,14 +36,5 @@ struct SupportBot: Agent {
 
 @main
 struct SupportBotServer {
-  static func main() {
-    do {
-      let dockfile = CommandLine.arguments.dropFirst().first ?? "Dockfile.yaml"
-      try Dockrion.serve(dockfile: dockfile, agents: ["support-bot": SupportBot()])
-    } catch {
-      let line = Array("support-bot: \(error)\n".utf8)
-      _ = write(STDERR_FILENO, line, line.count)
-      exit(1)
-    }
-  }
+  static func main() { Dockrion.main(agents: ["support-bot": SupportBot()]) }
 }

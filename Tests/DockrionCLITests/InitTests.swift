@@ -83,6 +83,11 @@ struct InitTests {
     (["a", "--streaming-events", "custom:token"], "write token without custom:"),
     (["a", "--streaming", "websocket"], "websocket"),
     (["a", "--dockrion-path", "/x"], "needs --swift-package"),
+    (["a", "--dockrion-url", "https://a.example/b.git"], "needs --swift-package"),
+    (
+      ["a", "--swift-package", "--dockrion-path", "/no/where"],
+      "there is no Package.swift in \"/no/where\""
+    ),
     (["a", "--no-such-option"], "--no-such-option"),
     ([], "the agent's name is missing"),
   ])
@@ -96,12 +101,14 @@ struct InitTests {
 
   @Test func writesAPackageThatNamesItsAgentEverywhereTheSame() throws {
     let directory = try TemporaryDirectory()
+    let package = try TemporaryDirectory()
+    try package.write("", to: "Package.swift")
     let result = try dockrion(
-      "init", "my-agent", "--swift-package", "--dockrion-path", "/some/where", in: directory)
+      "init", "my-agent", "--swift-package", "--dockrion-path", package.path, in: directory)
     #expect(result.code == 0)
     #expect(try directory.names() == ["Dockfile.yaml", "Package.swift", "Sources"])
     let manifest = try directory.read("Package.swift")
-    #expect(manifest.contains(".package(name: \"dockrion\", path: \"/some/where\")"))
+    #expect(manifest.contains(".package(name: \"dockrion\", path: \"\(package.path)\")"))
     let source = try directory.read("Sources/my-agent/MyAgent.swift")
     #expect(source.contains("[\"my-agent\": MyAgent()]"))
     let dockfile = try Dockfile.load(path: directory.path + "/Dockfile.yaml")
@@ -112,6 +119,51 @@ struct InitTests {
     #expect(try directory.names() == ["Dockfile.yaml", "Package.swift", "Sources"])
   }
 
+  /// Below another directory, the line that is printed works, and paths are right from where they are looked at.
+  @Test func aPackageInASubdirectoryIsRunFromHere() throws {
+    let directory = try TemporaryDirectory()
+    let result = try dockrion(
+      "init", "my-agent", "-o", "sub/a b/d.yaml", "--swift-package", "--dockrion-path", ".",
+      in: directory)
+    #expect(result.code == 2, "there is no package here")
+    try directory.write("", to: "Package.swift")
+    let written = try dockrion(
+      "init", "my-agent", "-o", "sub/a b/d.yaml", "--swift-package", "--dockrion-path", ".",
+      in: directory)
+    #expect(written.code == 0, "\(written.err)")
+    #expect(
+      written.out.hasSuffix(
+        "next:  swift run --package-path 'sub/a b' my-agent run 'sub/a b/d.yaml'\n"),
+      "\(written.out)")
+    let manifest = try directory.read("sub/a b/Package.swift")
+    let path = try #require(manifest.firstMatch(of: /path: "([^"]*)"/)?.1)
+    #expect(
+      path.hasPrefix("/")
+        && FileManager.default.contentsEqual(
+          atPath: path + "/Package.swift", andPath: directory.path + "/Package.swift")
+    )
+    #expect(
+      try directory.read("sub/a b/Sources/my-agent/MyAgent.swift").contains("dockfile: \"d.yaml\""))
+  }
+
+  @Test func aPackageFindsDockrionWhereItIs() throws {
+    let directory = try TemporaryDirectory()
+    #expect(try dockrion("init", "a", "--swift-package", in: directory).code == 0)
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent()
+      .deletingLastPathComponent().path
+    #expect(
+      try directory.read("Package.swift").contains(
+        ".package(name: \"dockrion\", path: \"\(root)\")"))
+    let url = "https://git.example/team/dockrion-swift.git"
+    let other = try dockrion(
+      "init", "a", "-f", "--swift-package", "--dockrion-url", url, in: directory)
+    #expect(other.code == 0)
+    let manifest = try directory.read("Package.swift")
+    #expect(manifest.contains(".package(url: \"\(url)\", from: \"0.1.0\")"))
+    #expect(manifest.contains("package: \"dockrion-swift\")"))
+  }
+
   /// Against the modules that this build made; a whole build of such a package takes minutes.
   @Test(arguments: [
     "my-agent", "agent", "9lives", "a.b_c", "Dockrion", "main", "x--y", "JSON-object", "echo",
@@ -119,27 +171,10 @@ struct InitTests {
   func thePackagesCodeCompiles(name: String) throws {
     let directory = try TemporaryDirectory()
     #expect(try dockrion("init", name, "--swift-package", in: directory).code == 0)
-    let products = URL(fileURLWithPath: try Command.executable()).deletingLastPathComponent()
-    let checkouts = products.deletingLastPathComponent().deletingLastPathComponent().path + "/checkouts"
-    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent()
     let sources = try FileManager.default.subpathsOfDirectory(atPath: directory.path + "/Sources")
       .filter { $0.hasSuffix(".swift") }
     #expect(sources.count == 1)
-    let compiler = Process()
-    compiler.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    compiler.arguments =
-      [
-        "swiftc", "-typecheck", "-parse-as-library", "-swift-version", "6", "-warnings-as-errors",
-        "-I", products.path + "/Modules", "-I", checkouts + "/Yams/Sources/CYaml/include",
-        "-I", root.path + "/Sources/CLibevent", "-I", root.path + "/Sources/CHiredis",
-        "-I", root.path + "/Sources/CMimalloc",
-      ] + sources.map { directory.path + "/Sources/" + $0 }
-    let errors = Pipe()
-    compiler.standardError = errors
-    try compiler.run()
-    let said = try errors.fileHandleForReading.readToEnd() ?? Data()
-    compiler.waitUntilExit()
-    #expect(compiler.terminationStatus == 0, "\(String(decoding: said, as: UTF8.self))")
+    let said = try SwiftCompiler.check(sources.map { directory.path + "/Sources/" + $0 })
+    #expect(said.isEmpty, "\(said)")
   }
 }

@@ -32,6 +32,9 @@ struct MainTests {
     let result = try dockrion("--generate-completion-script", shell, in: directory)
     #expect(result.code == 0)
     #expect(result.out.contains("streaming-events"))
+    // The Dockfile's name, wherever a command takes one.
+    let kinds = result.out.matches(of: /yaml/).count
+    #expect(kinds >= 4, "\(result.out)")
   }
 
   @Test func tellsItsVersion() throws {
@@ -45,6 +48,16 @@ struct MainTests {
   @Test func aNameOfNoCommandIsWrongUsage() throws {
     let directory = try TemporaryDirectory()
     #expect(try dockrion("frobnicate", in: directory).code == 2)
+    for (words, sentence) in [
+      (["vaildate"], "\"vaildate\" is no command of dockrion; did you mean validate?"),
+      (["add", "steaming"], "\"steaming\" is no command of dockrion add; did you mean streaming?"),
+      (["frobnicate"], "\"frobnicate\" is no command of dockrion; there are init, add, validate"),
+    ] {
+      let result = try Command(words, in: directory).finish()
+      #expect(result.code == 2 && result.out.isEmpty)
+      #expect(result.err.contains(sentence), "\(result.err)")
+      #expect(result.err.contains("--help' for more information"))
+    }
     #expect(try dockrion(in: directory).code == 0)
   }
 }

@@ -130,6 +130,6 @@ struct TestCommandTests {
     let directory = try TemporaryDirectory(dockfile: "agent: {name: mine}\n")
     let result = try dockrion("test", in: directory)
     #expect(result.code == 1)
-    #expect(result.err.contains("agent \"mine\" is not registered; this program has: echo, scripted"))
+    #expect(result.err.contains("agent.name: \"mine\" is not registered; this program has: echo, scripted"))
   }
 }

@@ -55,7 +55,8 @@ struct ValidateTests {
         auth: {mode: api_key}
 
         """)
-    let result = try dockrion("validate", in: directory)
+    let key = ["DOCKRION_API_KEY": "k"]
+    let result = try dockrion("validate", in: directory, environment: key)
     #expect(result.code == 0)
     #expect(
       result.err.contains("Dockfile.yaml:2:35: warning: expose.hots: this key is not known; did you mean"))
@@ -65,10 +66,72 @@ struct ValidateTests {
     ] {
       #expect(result.out.contains(line + "\n"), "\(line) in \(result.out)")
     }
-    let json = try dockrion("validate", "--format", "json", in: directory)
+    let json = try dockrion("validate", "--format", "json", in: directory, environment: key)
     #expect(try JSONObject(parsing: json.out)["warnings"]?.array?.count == 1)
-    let quiet = try dockrion("validate", "-q", in: directory)
+    let quiet = try dockrion("validate", "-q", in: directory, environment: key)
     #expect(quiet.code == 0 && quiet.out.isEmpty && quiet.err.isEmpty)
+  }
+
+  @Test(arguments: [
+    ("auth: {mode: api_key}", "Dockfile.yaml:2:14: error: auth.api_keys: ", "DOCKRION_API_KEY"),
+    (
+      "auth: {mode: api_key, api_keys: {env_var: MY_KEYS}}",
+      "Dockfile.yaml:2:43: error: auth.api_keys: ", "MY_KEYS"
+    ),
+  ])
+  func keysThatTheEnvironmentDoesNotHoldAreAnError(section: String, start: String, variable: String)
+    throws
+  {
+    let directory = try TemporaryDirectory(
+      dockfile: "agent: {name: bot, handler: echo}\n\(section)\n")
+    for value in ["", " , "] {
+      let result = try dockrion("validate", in: directory, environment: [variable: value])
+      #expect(result.code == 1)
+      #expect(
+        result.err.hasPrefix(
+          start
+            + "auth.mode is api_key, but the environment variable \(variable) holds no key; export \(variable)="
+        ),
+        "\(result.err)")
+      let start = try dockrion("run", "--port", "0", in: directory, environment: [variable: value])
+      #expect(
+        start.code == 1 && start.err.contains("the environment variable \(variable) holds no key"))
+    }
+    #expect(try dockrion("validate", in: directory, environment: [variable: "a,b"]).code == 0)
+  }
+
+  @Test func textWithAColonIsToBeQuoted() throws {
+    let directory = try TemporaryDirectory(
+      dockfile: "agent: {name: bot}\nmetadata:\n  title: a: b: c\n")
+    let result = try dockrion("validate", in: directory)
+    #expect(result.code == 1)
+    #expect(result.err.contains("Dockfile.yaml:3:"))
+    #expect(result.err.contains("text with \": \" in it needs quotes"), "\(result.err)")
+  }
+
+  /// Line, key and the way out.
+  @Test(arguments: [
+    (
+      "agent:\n  name: bot\n  handler: foo-bar\n",
+      "Dockfile.yaml:3:12: agent.handler: \"foo-bar\" is not registered; this program has: echo, scripted; "
+        + "an agent of your own needs a program of your own that registers it: dockrion init NAME --swift-package "
+        + "writes one"
+    ),
+    ("agent:\n  name: ecko\n", "Dockfile.yaml:2:9: agent.name: \"ecko\" is not registered"),
+    ("agent: {name: ecko}\n", "did you mean echo?"),
+    (
+      "agent: {name: bot, entrypoint: \"foo.bar:main\"}\n",
+      "Dockfile.yaml:1:32: agent.entrypoint: \"foo.bar:main\" is a Python agent, which this version does not run"
+    ),
+  ])
+  func anAgentThatIsNotRegisteredIsExplained(dockfile: String, sentence: String) throws {
+    let directory = try TemporaryDirectory(dockfile: dockfile)
+    for command in [["run", "--port", "0"], ["test"]] {
+      let result = try Command(command, in: directory).finish()
+      #expect(result.code == 1)
+      #expect(result.err.split(separator: "\n").count == 1)
+      #expect(result.err.contains(sentence), "\(result.err)")
+    }
   }
 
   @Test func saysThatAFileIsMissing() throws {
@@ -81,7 +144,9 @@ struct ValidateTests {
   @Test func coloursOnlyATerminalThatWantsThem() throws {
     let directory = try TemporaryDirectory(dockfile: Self.broken)
     #expect(!(try dockrion("validate", in: directory)).err.contains("\u{1B}"))
-    for (environment, isColoured) in [([:], true), (["NO_COLOR": "1"], false), (["TERM": "dumb"], false)] {
+    for (environment, isColoured) in [
+      ([:], true), (["NO_COLOR": "1"], false), (["TERM": "dumb"], false),
+    ] {
       let terminal = try PseudoTerminal()
       let command = try Command(["validate"], in: directory, environment: environment, terminal: terminal)
       try terminal.wait(for: "4 errors")

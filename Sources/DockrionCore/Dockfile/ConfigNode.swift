@@ -1,5 +1,5 @@
 /// Where a value stands: line and column, both counted from 1.
-struct ConfigPlace: Equatable {
+struct ConfigPlace: Equatable, Sendable {
   var line: Int
   var column: Int
 }

@@ -21,6 +21,9 @@ public struct Dockfile: Sendable {
       (self.name, self.description, self.handler) = (name, description, handler)
     }
 
+    /// The key that has that name.
+    var lookupKey: String { handler != nil ? "handler" : entrypoint != nil ? "entrypoint" : "name" }
+
     /// The name that is looked up among the registered agents.
     public var lookupName: String { handler ?? entrypoint ?? name }
   }
@@ -139,6 +142,11 @@ public struct Dockfile: Sendable {
     case apiKey(envVar: String, header: String, allowBearer: Bool)
   }
 
+  struct Places: Sendable {
+    var agent: ConfigPlace?
+    var auth: ConfigPlace?
+  }
+
   /// The file's path as it was given, for messages.
   public var path: String
   public var agent: Agent
@@ -152,6 +160,8 @@ public struct Dockfile: Sendable {
   public var auth = Auth.none
   /// `metadata` as it stands, shown by `/info`.
   public var metadata: JSONObject = [:]
+  /// Where keys stand that a message after the reading may be about; empty for what a program has made.
+  var places = Places()
   /// What the reader would like to say to the person who wrote the file; none of it stops the server.
   public var warnings: [DockfileIssue] = []
 

@@ -23,6 +23,7 @@ struct DockfileReader {
       top.error("version", "\(version.shown) is not supported; the version is \"1.0\"")
     }
     dockfile.agent = agent()
+    dockfile.places = places(of: dockfile.agent)
     readSchemas(into: &dockfile)
     dockfile.expose = expose()
     dockfile.streaming = streaming()
@@ -62,6 +63,19 @@ struct DockfileReader {
     agent.entrypoint = section.word("entrypoint")
     if let framework = section.word("framework") { agent.framework = framework }
     return agent
+  }
+
+  /// Where the name stands that is looked up, and where the mode of `auth` or the variable with the keys does.
+  private func places(of agent: Dockfile.Agent) -> Dockfile.Places {
+    func place(_ path: String...) -> ConfigPlace? {
+      path.dropFirst().reduce(top[path[0]]) { node, key in
+        guard case .mapping(let entries) = node?.content else { return nil }
+        return entries.first { $0.key == key }?.value
+      }?.place
+    }
+    return Dockfile.Places(
+      agent: place("agent", agent.lookupKey),
+      auth: place("auth", "api_keys", "env_var") ?? place("auth", "mode"))
   }
 
   private static func isAgentName(_ name: String) -> Bool {

@@ -58,6 +58,9 @@ enum YAMLFailure: Error {
         message += " \(context)"
         if let contextLine, contextLine != place?.line { message += " that begins in line \(contextLine)" }
       }
+      if problem.hasPrefix("mapping values are not allowed") {
+        message += "; text with \": \" in it needs quotes"
+      }
       if context?.contains("flow") ?? false, let place, Self.line(place.line, of: text).contains("${") {
         message += "; inside {…} and […], text with ${…} needs quotes"
       }

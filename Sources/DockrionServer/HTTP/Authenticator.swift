@@ -15,13 +15,10 @@ struct Authenticator {
       (keys, header, allowBearer, isEnabled) = ([], "", false, false)
     case .apiKey(let variable, let header, let allowBearer):
       let value = getenv(variable).map { String(cString: $0) } ?? ""
-      let keys = value.split(separator: ",").map { trimmed($0) }.filter { !$0.isEmpty }
-      guard !keys.isEmpty else {
-        throw ServerError(
-          .missingAPIKey,
-          "\(dockfile.path): auth.mode is api_key, but the environment variable \(variable) holds no key")
+      if let problem = dockfile.missingKeys(in: [variable: value]) {
+        throw ServerError(.missingAPIKey, "\(problem)")
       }
-      self.keys = keys.map { Array($0.utf8) }
+      keys = Dockfile.keys(value).map { Array($0.utf8) }
       (self.header, self.allowBearer, isEnabled) = (header, allowBearer, true)
     }
   }

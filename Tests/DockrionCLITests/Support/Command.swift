@@ -23,7 +23,8 @@ final class Command {
   ///   - terminal: a pseudo-terminal for all three streams, which is then also the controlling one.
   init(
     _ arguments: [String], in directory: TemporaryDirectory, environment: [String: String] = [:],
-    input: String? = nil, terminal: PseudoTerminal? = nil, limit: String? = nil
+    input: String? = nil, terminal: PseudoTerminal? = nil, limit: String? = nil,
+    program: String = "dockrion"
   ) throws {
     self.directory = directory
     outputs = try TemporaryDirectory()
@@ -60,7 +61,7 @@ final class Command {
       posix_spawn_file_actions_addopen(&actions, 1, outputs.path + "/out", flags, 0o600)
       posix_spawn_file_actions_addopen(&actions, 2, outputs.path + "/err", flags, 0o600)
     }
-    let executable = try Self.executable()
+    let executable = try Self.executable(program)
     // `env -C` changes the directory and becomes the program.
     let env = "/usr/bin/env"
     let shell = limit.map { ["sh", "-c", "\($0); exec \"$@\"", "sh"] } ?? []
@@ -109,13 +110,13 @@ final class Command {
     String(decoding: FileManager.default.contents(atPath: outputs.path + "/" + name) ?? Data(), as: UTF8.self)
   }
 
-  /// `dockrion` lies beside the test bundle.
-  static func executable() throws -> String {
+  /// `dockrion` lies beside the test bundle, and so do other programs of the package.
+  static func executable(_ name: String = "dockrion") throws -> String {
     let own = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
     for start in CommandLine.arguments.filter({ $0.contains(".xctest") }) + [own].compactMap(\.self) {
       var directory = URL(fileURLWithPath: start).resolvingSymlinksInPath().deletingLastPathComponent()
       while directory.path != "/" {
-        let candidate = directory.appendingPathComponent("dockrion").path
+        let candidate = directory.appendingPathComponent(name).path
         var isDirectory: ObjCBool = false
         if FileManager.default.fileExists(atPath: candidate, isDirectory: &isDirectory),
           !isDirectory.boolValue
@@ -125,7 +126,7 @@ final class Command {
         directory.deleteLastPathComponent()
       }
     }
-    throw TestFailure("no dockrion beside the test bundle")
+    throw TestFailure("no \(name) beside the test bundle")
   }
 }
 

@@ -1,0 +1,43 @@
+import Dispatch
+import DockrionCore
+import DockrionProgram
+import Glibc
+
+/// What Ctrl-C says while a run is followed: that the run goes on, and how to come back to it.
+final class Farewell {
+  /// The id of the last event that was shown.
+  private let last = Locked<String?>(nil)
+  private let source: (any DispatchSourceSignal)?
+
+  /// - Parameters:
+  ///   - runID: the run that is followed.
+  ///   - from: where the following began, for who leaves before the first event.
+  ///   - url: what was given as `--url`; nil where the environment or the default is enough.
+  init(runID: String, from: Int?, url: String?) {
+    guard !Interrupt.isIgnored else {
+      source = nil
+      return
+    }
+    signal(SIGINT, SIG_IGN)
+    let source = DispatchSource.makeSignalSource(
+      signal: SIGINT, queue: DispatchQueue(label: "dockrion.farewell"))
+    self.source = source
+    let last = last
+    source.setEventHandler {
+      let next = last.withLock { $0 }.flatMap { Int($0) }.map { $0 < .max ? $0 + 1 : $0 } ?? from
+      let options = (url.map { " --url \($0)" } ?? "") + (next.map { " --from \($0)" } ?? "")
+      // A terminal has shown ^C on the line.
+      let start = Terminal.errors.isInteractive ? "\n" : ""
+      Report.note("\(start)run \(runID) goes on; to come back: dockrion tail \(runID)\(options)")
+      _exit(Exit.interrupted)
+    }
+    source.resume()
+  }
+
+  deinit { source?.cancel() }
+
+  /// Remembers what was shown last.
+  func shown(_ id: String?) {
+    if let id { last.withLock { $0 = id } }
+  }
+}
