@@ -14,16 +14,8 @@ final class Farewell {
   ///   - from: where the following began, for who leaves before the first event.
   ///   - url: what was given as `--url`; nil where the environment or the default is enough.
   init(runID: String, from: Int?, url: String?) {
-    guard !Interrupt.isIgnored else {
-      source = nil
-      return
-    }
-    signal(SIGINT, SIG_IGN)
-    let source = DispatchSource.makeSignalSource(
-      signal: SIGINT, queue: DispatchQueue(label: "dockrion.farewell"))
-    self.source = source
     let last = last
-    source.setEventHandler {
+    source = Interrupt.source {
       let next = last.withLock { $0 }.flatMap { Int($0) }.map { $0 < .max ? $0 + 1 : $0 } ?? from
       let options = (url.map { " --url \($0)" } ?? "") + (next.map { " --from \($0)" } ?? "")
       // A terminal has shown ^C on the line.
@@ -31,7 +23,6 @@ final class Farewell {
       Report.note("\(start)run \(runID) goes on; to come back: dockrion tail \(runID)\(options)")
       _exit(Exit.interrupted)
     }
-    source.resume()
   }
 
   deinit { source?.cancel() }

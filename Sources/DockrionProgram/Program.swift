@@ -1,4 +1,5 @@
 import ArgumentParser
+import Dispatch
 import DockrionCore
 import DockrionServer
 import Glibc
@@ -59,6 +60,21 @@ package enum Interrupt {
     return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
       == unsafeBitCast(SIG_IGN, to: Int.self)
   }()
+
+  /// Calls `body` at each Ctrl-C, until the source is cancelled; nil where Ctrl-C is to be ignored.
+  ///
+  /// From the return on no Ctrl-C is lost: Dispatch takes the signal over on a thread of its own, which is waited for.
+  package static func source(_ body: @escaping @Sendable () -> Void) -> (any DispatchSourceSignal)? {
+    if isIgnored { return nil }
+    let source = DispatchSource.makeSignalSource(
+      signal: SIGINT, queue: DispatchQueue(label: "dockrion.interrupts"))
+    let isRegistered = DispatchSemaphore(value: 0)
+    source.setRegistrationHandler { isRegistered.signal() }
+    source.setEventHandler(handler: body)
+    source.resume()
+    isRegistered.wait()
+    return source
+  }
 }
 
 /// The exit codes; `docs/cli.md` lists them.

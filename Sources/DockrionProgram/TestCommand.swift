@@ -79,16 +79,8 @@ private final class Interrupts {
   private let count = Locked(0)
 
   init(_ canceller: LocalRun.Canceller) {
-    guard !Interrupt.isIgnored else {
-      source = nil
-      return
-    }
-    signal(SIGINT, SIG_IGN)
-    let source = DispatchSource.makeSignalSource(
-      signal: SIGINT, queue: DispatchQueue(label: "dockrion.interrupts"))
-    self.source = source
     let count = count
-    source.setEventHandler {
+    source = Interrupt.source {
       let times = count.withLock { count in
         count += 1
         return count
@@ -96,7 +88,6 @@ private final class Interrupts {
       if times > 1 { _exit(Exit.interrupted) }
       canceller.cancel(reason: "interrupted")
     }
-    source.resume()
   }
 
   deinit { source?.cancel() }
