@@ -40,7 +40,7 @@ image-check:
 SWIFT_FILES = Package.swift Sources Tests $(foreach package,load micro peers/hummingbird-peer,\
   $(wildcard $(foreach part,Package.swift Sources Tests,benchmarks/$(package)/$(part))))
 
-check: tools
+check: tools-test
 	$(SWIFT) format lint --strict --recursive $(SWIFT_FILES)
 	@scripts/python-tools
 	Tests/python/.venv/bin/ruff check --line-length 120 Tests/python/*.py
