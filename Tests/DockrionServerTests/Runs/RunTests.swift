@@ -141,7 +141,7 @@ extension BackendContract {
 
     @Test(arguments: Backend.allCases)
     func anIdempotencyKeyIsOfPrintableASCIIAlone(_ backend: Backend) throws {
-      try withServer(on: backend, "echo") { server throws in
+      try withServer(on: backend, "scripted") { server throws in
         func post(_ key: [UInt8]) throws -> Response {
           let connection = try server.connect()
           let start = "POST /runs HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nIdempotency-Key:"
