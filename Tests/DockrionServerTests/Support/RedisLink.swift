@@ -38,10 +38,10 @@ final class RedisLink {
       var traffic = LinkTraffic(listener: listener, trigger: Array(trigger.utf8))
       while !switches.isOver.load(ordering: .relaxed) {
         traffic.turn(
-          to: switches.target.load(ordering: .relaxed), held: switches.held.load(ordering: .relaxed),
+          to: switches.target.load(ordering: .relaxed), held: { switches.held.load(ordering: .relaxed) },
           delay: UInt64(switches.delayMilliseconds.load(ordering: .relaxed)) * 1_000_000,
           isBroken: switches.isBroken.load(ordering: .relaxed),
-          isArmed: switches.isArmed.load(ordering: .relaxed)
+          isArmed: { switches.isArmed.load(ordering: .relaxed) }
         ) {
           switches.isArmed.store(false, ordering: .relaxed)
           switches.held.bitwiseOr(Direction.answers.rawValue, ordering: .relaxed)
@@ -117,22 +117,24 @@ private struct LinkTraffic {
     self.trigger = trigger
   }
 
+  /// - Parameter held, isArmed: asked once bytes are there: what was switched while this waited for them counts.
   mutating func turn(
-    to port: Int, held: Int, delay: UInt64, isBroken: Bool, isArmed: Bool, _ triggered: () -> Void
+    to port: Int, held switched: () -> Int, delay: UInt64, isBroken: Bool, isArmed: () -> Bool,
+    _ triggered: () -> Void
   ) {
     var entries = pipes.map { pollfd(fd: $0.hasEnded ? -1 : $0.source, events: Int16(POLLIN), revents: 0) }
     entries.append(pollfd(fd: listener, events: Int16(POLLIN), revents: 0))
     poll(&entries, nfds_t(entries.count), pipes.contains { !$0.waiting.isEmpty } ? 1 : 5)
     if isBroken { close(connectionsOnly: true) }
     let now = monotonicNanoseconds()
-    var held = held
+    var held = switched()
     for index in pipes.indices {
       if entries[index].revents != 0 {
         var bytes = [UInt8](repeating: 0, count: 65536)
         let count = recv(pipes[index].source, &bytes, bytes.count, Int32(MSG_DONTWAIT))
         if count > 0 {
           bytes.removeLast(bytes.count - count)
-          if isArmed, pipes[index].bit == 1, bytes.firstRange(of: trigger) != nil {
+          if isArmed(), pipes[index].bit == 1, bytes.firstRange(of: trigger) != nil {
             held |= 2
             triggered()
           }
