@@ -158,12 +158,16 @@ final class Server {
     listener.stop()
     backend.close()
     // What the backend says last is written by the loop.
-    for _ in 0..<3 { loop.turn(waiting: false) }
+    for _ in 0..<3 {
+      backend.flush()
+      loop.turn(waiting: false)
+    }
     failures.close()
     accessLog?.close()
   }
 
   private func tick() {
+    backend.flush()
     // On a core that they share, an agent that is ready can go first, and the loop need not sleep and be woken.
     if activeCount > 0, !listener.hasWork { sched_yield() }
     let waiting = !listener.hasWork && !hasHeadsToSend && ready.park() && parsed.park()

@@ -5,10 +5,15 @@ extension RedisBackend {
   // MARK: Connections
 
   /// The connection that carries a run's commands, so that their order holds.
-  func connection(for id: String) -> RedisConnection {
+  func connection(for id: String) -> RedisConnection { connections[place(of: id)] }
+
+  /// What lists a run on its connection.
+  func listing(for id: String) -> RunListing { listings[place(of: id)] }
+
+  private func place(of id: String) -> Int {
     var hash: UInt32 = 2_166_136_261
     for byte in id.utf8 { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
-    return connections[Int(hash) % connections.count]
+    return Int(hash) % connections.count
   }
 
   /// A connection for what belongs to no run; nil while there is none.

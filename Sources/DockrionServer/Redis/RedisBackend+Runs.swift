@@ -17,29 +17,25 @@ extension RedisBackend {
 
   /// Writes a run's record; false in the answer when there is one already.
   func createRecord(of run: Run, _ then: @escaping (RedisReply) -> Void) {
-    let connection = connection(for: run.id)
+    let (connection, listing) = (connection(for: run.id), listing(for: run.id))
     let fields = RedisRecord.created(run.record, owner: instance, key: run.idempotencyKey?.text)
     // Before the record: a run that is listed and does not exist does no harm, one that nobody would look for does.
-    var refusal: RedisReply?
-    connection.send(RedisCommand("SADD", keys.owned(instance), run.id)) { reply in
-      if reply.problem != nil { refusal = reply }
+    listing.own(run.id) { [unowned self] outcome in
+      connection.run(
+        .create, keys: [keys.run(run.id).record, keys.run(run.id).events], count: 1 + fields.count * 2,
+        arguments: { command in
+          command.add("\(lifetimeSeconds)")
+          for (name, value) in fields {
+            command.add(name)
+            value.withUnsafeBytes { command.add($0) }
+          }
+        },
+        { reply in
+          if let refusal = outcome.refusal { return then(refusal) }
+          if reply.int == 1 { listing.made(run.id, at: run.createdAt) }
+          then(reply)
+        })
     }
-    connection.run(
-      .create, keys: [keys.run(run.id).record, keys.run(run.id).events], count: 1 + fields.count * 2,
-      arguments: { command in
-        command.add("\(lifetimeSeconds)")
-        for (name, value) in fields {
-          command.add(name)
-          value.withUnsafeBytes { command.add($0) }
-        }
-      },
-      { [unowned self] reply in
-        if let refusal { return then(refusal) }
-        if reply.int == 1 {
-          connection.send(RedisCommand("ZADD", keys.runs, "\(run.createdAt / 1000)", run.id)) { _ in }
-        }
-        then(reply)
-      })
   }
 
   /// Takes back what was listed for a run whose record could not be made.
@@ -71,10 +67,10 @@ extension RedisBackend {
 
   /// The end of a run is in Redis.
   func settled(_ run: Run) {
-    let connection = connection(for: run.id)
-    connection.send(RedisCommand("SREM", keys.owned(instance), run.id)) { _ in }
+    listing(for: run.id).ended(run.id)
     if let key = run.idempotencyKey {
-      connection.send(RedisCommand("EXPIRE", keys.idempotency(key.text), "\(retentionSeconds)")) { _ in }
+      connection(for: run.id).send(RedisCommand("EXPIRE", keys.idempotency(key.text), "\(retentionSeconds)"))
+      { _ in }
     }
   }
 

@@ -31,6 +31,11 @@ final class RedisBackend: RunBackend, RunKeeper {
   unowned let server: Server
   let deadlines: DeadlineQueues
   let connections: [RedisConnection]
+  // One for each connection.
+  let listings: [RunListing]
+  // What has something to write at the end of the tick.
+  var unflushedListings: [RunListing] = []
+  var unwritten: [RedisConnection] = []
   let listener: RedisConnection
   private(set) var lease: RedisLease!
   var saidAway = false
@@ -62,12 +67,18 @@ final class RedisBackend: RunBackend, RunKeeper {
       commandTimeoutSeconds: settings.commandTimeoutSeconds)
     connections = (0..<settings.connections).map { _ in RedisConnection(connecting, loop, deadlines, resolver)
     }
+    let (owned, runs) = (keys.owned(instance), keys.runs)
+    listings = connections.map { RunListing($0, owned: owned, runs: runs) }
     connecting.loadsScripts = false
     listener = RedisConnection(connecting, loop, deadlines, resolver)
     lease = RedisLease(self, deadlines)
     for connection in connections {
       connection.onReady = { [unowned self, unowned connection] in ready(connection) }
       connection.onLoss = { [unowned self] in lost($0, $1) }
+      connection.onUnwritten = { [unowned self, unowned connection] in unwritten.append(connection) }
+    }
+    for listing in listings {
+      listing.onUnflushed = { [unowned self, unowned listing] in unflushedListings.append(listing) }
     }
     listener.onReady = { [unowned self] in listening() }
     listener.onLoss = { [unowned self] in
@@ -207,6 +218,11 @@ final class RedisBackend: RunBackend, RunKeeper {
     guard followers[follower.feed.id] === follower else { return }
     followers[follower.feed.id] = nil
     follower.stop()
+  }
+
+  func flush() {
+    while let listing = unflushedListings.popLast() { listing.flush() }
+    while let connection = unwritten.popLast() { connection.flush() }
   }
 
   func close() {

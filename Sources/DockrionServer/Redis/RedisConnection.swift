@@ -52,6 +52,11 @@ final class RedisConnection: DeadlineTarget {
   // What Redis calls the scripts it has loaded.
   private var digests: [RedisScript: String] = [:]
 
+  // Commands of this tick that are not written yet.
+  private var hasUnwritten = false
+
+  /// Told of the first command since the last `flush`.
+  var onUnwritten: () -> Void = {}
   /// Told when commands can be sent.
   var onReady: () -> Void = {}
   /// Told when a connection that was being made, or was ready, is lost, with the reason, and what Redis refused if
@@ -100,6 +105,7 @@ final class RedisConnection: DeadlineTarget {
     made.pointee.data = Unmanaged.passUnretained(self).toOpaque()
     context = made
     redisLibeventAttach(made, loop.base)
+    keepReading(made)
     redisAsyncSetConnectCallback(made) { context, status in
       guard let context, let me = context.pointee.data else { return }
       Unmanaged<RedisConnection>.fromOpaque(me).takeUnretainedValue().connected(context, status)
@@ -108,6 +114,19 @@ final class RedisConnection: DeadlineTarget {
       guard let context, let me = context.pointee.data else { return }
       Unmanaged<RedisConnection>.fromOpaque(me).takeUnretainedValue().disconnected(context)
     }
+  }
+
+  /// hiredis asks for each read anew, which is a system call each; this event stays asked for.
+  private func keepReading(_ made: UnsafeMutablePointer<redisAsyncContext>) {
+    guard let events = made.pointee.ev.data?.assumingMemoryBound(to: redisLibeventEvents.self),
+      let reading = event_new(
+        loop.base, made.pointee.c.fd, Int16(EV_READ | EV_PERSIST),
+        { _, _, context in redisAsyncHandleRead(context?.assumingMemoryBound(to: redisAsyncContext.self)) },
+        made)
+    else { return }
+    event_free(events.pointee.rev)
+    events.pointee.rev = reading
+    event_add(reading, nil)
   }
 
   private func connected(_ context: UnsafePointer<redisAsyncContext>, _ status: Int32) {
@@ -219,6 +238,18 @@ final class RedisConnection: DeadlineTarget {
     }
     pendingCount += 1
     if pendingCount == 1, state == .ready, pendingReason == nil { watch() }
+    if !hasUnwritten {
+      hasUnwritten = true
+      onUnwritten()
+    }
+  }
+
+  /// Writes what was sent, in place of a turn of the loop that finds the socket writable; what does not fit waits for
+  /// such a turn. Not from within an answer.
+  func flush() {
+    hasUnwritten = false
+    guard state == .ready, let context else { return }
+    redisAsyncHandleWrite(context)
   }
 
   private func took(_ reply: RedisReply, _ then: (RedisReply) -> Void) {

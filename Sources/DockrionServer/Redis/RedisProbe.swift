@@ -30,7 +30,7 @@ public enum RedisProbe {
       (
         "EVALSHA (append)",
         [
-          "EVALSHA", digest, "3", run.record, run.events, run.channel, id, "0", "1", "probe", "10", "1",
+          "EVALSHA", digest, "3", run.record, run.events, run.channel, id, "0", "1", "probe", "1-0", "1",
           "status", "completed",
         ]
       ),

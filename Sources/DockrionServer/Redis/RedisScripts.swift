@@ -36,7 +36,8 @@ enum RedisScript: CaseIterable {
   /// Stores events behind the last stored one, and perhaps a new status.
   ///
   /// KEYS: run, events, channel. ARGV: owner, sequence that must be the last stored one, sequence of the last event,
-  /// events in SSE form or nothing, events to keep, seconds to live or '', then the record's fields and values.
+  /// events in SSE form or nothing, the id from which on entries are kept or '', seconds to live or '', then the
+  /// record's fields and values.
   /// Answers `{'ok'}`, or why nothing was done: `{'gone'}`, `{'fenced'}`, `{'final', sequence, status}`,
   /// `{'at', last stored sequence}`.
   private static let appendText =
@@ -47,10 +48,12 @@ enum RedisScript: CaseIterable {
       if final(run[2]) then return {'final', run[3], run[2]} end
       if run[3] ~= ARGV[2] then return {'at', run[3]} end
       if ARGV[4] ~= '' then
-        redis.call('XADD', KEYS[2], ARGV[3] .. '-0', 'e', ARGV[4])
+        if ARGV[5] == '' then
+          redis.call('XADD', KEYS[2], ARGV[3] .. '-0', 'e', ARGV[4])
+        else
+          redis.call('XADD', KEYS[2], 'MINID', ARGV[5], ARGV[3] .. '-0', 'e', ARGV[4])
+        end
         redis.call('HSET', KEYS[1], 'seq', ARGV[3], unpack(ARGV, 7))
-        local oldest = ARGV[3] - ARGV[5] + 1
-        if oldest > 1 then redis.call('XTRIM', KEYS[2], 'MINID', string.format('%.0f-0', oldest)) end
         if ARGV[6] ~= '' then
           redis.call('EXPIRE', KEYS[1], ARGV[6])
           redis.call('EXPIRE', KEYS[2], ARGV[6])

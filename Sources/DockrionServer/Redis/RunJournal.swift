@@ -64,6 +64,7 @@ final class RunJournal {
       : cursor.stored == 0 ? RedisRecord.started(at: run.startedAt ?? Clock.wallNanoseconds()) : []
     let lifetime = endsHere ? backend.retentionSeconds : cursor.stored == 0 ? backend.lifetimeSeconds : nil
     let previous = cursor.stored
+    let oldest = through - backend.eventsMax + 1
     lapses = backend.lapses
     batchBytes = batch.writer.count
     cursor.begin(through: through, end: endsHere ? run.endStatus?.rawValue : nil)
@@ -74,7 +75,7 @@ final class RunJournal {
         command.add("\(previous)")
         command.add("\(through)")
         command.add(batch.writer.bytes)
-        command.add("\(backend.eventsMax)")
+        command.add(oldest > 1 ? "\(oldest)-0" : "")
         command.add(lifetime.map { "\($0)" } ?? "")
         for (name, value) in fields {
           command.add(name)

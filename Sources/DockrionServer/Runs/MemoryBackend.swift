@@ -21,6 +21,7 @@ final class MemoryBackend: RunBackend, RunKeeper {
   var redisFigures: Metrics.Redis? { nil }
   var keepSeconds: Int { server.dockfile.streaming.retentionSeconds }
 
+  func flush() {}
   func close() {}
 
   // MARK: RunBackend

@@ -25,6 +25,8 @@ protocol RunBackend: AnyObject {
   func cancel(_ id: String, reason: String?, _ then: @escaping (Result<CancelOutcome, ErrorReply>) -> Void)
   /// A run's events; nil when there is no such run.
   func feed(_ id: String, _ then: @escaping (Result<RunFeed?, ErrorReply>) -> Void)
+  /// Sends what the last tick has left to be sent; before every turn of the loop.
+  func flush()
   /// Lets go of what the backend holds elsewhere; for the end of the process.
   func close()
 }
