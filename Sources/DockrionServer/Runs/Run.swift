@@ -1,4 +1,5 @@
 import DockrionCore
+import Glibc
 
 /// Who keeps the runs whose agents execute here.
 protocol RunKeeper: AnyObject {
@@ -259,10 +260,17 @@ final class Run: EventSink, DeadlineTarget {
     guard let outputBytes, log.lastSequence >= log.firstSequence else { return nil }
     let event = log.read(from: log.lastSequence, bytesMax: 0).bytes
     // What stands before this member has no text of the agent's.
-    let name = Array(#","output":"#.utf8)
-    guard let start = event.firstRange(of: name)?.upperBound, start + outputBytes <= event.count else {
-      return nil
+    let name: StaticString = #","output":"#
+    let length = name.utf8CodeUnitCount
+    guard let base = event.baseAddress else { return nil }
+    var at = 0
+    while let found = memchr(base + at, 0x2C, event.count - at) {
+      at = UnsafeRawPointer(found) - base
+      if event.count - at >= length + outputBytes, memcmp(found, name.utf8Start, length) == 0 {
+        return Array(event[(at + length)..<(at + length + outputBytes)])
+      }
+      at += 1
     }
-    return Array(event[start..<(start + outputBytes)])
+    return nil
   }
 }
