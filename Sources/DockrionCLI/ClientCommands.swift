@@ -85,7 +85,10 @@ struct InvokeCommand: ParsableCommand {
 
   private func printOutput(_ reply: HTTPReply) throws {
     try reply.expect(200)
-    Output.line(try JSONText.line(try reply.object()["output"] ?? nil))
+    guard let output = try reply.object()["output"] else {
+      throw CommandError("the reply has no output: is this a Dockrion server?")
+    }
+    Output.line(try JSONText.line(output))
   }
 
   private func printEvents(_ exchange: HTTPExchange) throws {
@@ -151,6 +154,9 @@ struct CancelCommand: ParsableCommand {
       throw problem.explained(request)
     }
     try reply.expect(200)
+    guard try reply.object()["status"]?.string == "cancelled" else {
+      throw CommandError("the reply does not say that the run is cancelled: is this a Dockrion server?")
+    }
     Output.line("run \(runID.text) is cancelled")
   }
 }

@@ -188,7 +188,7 @@ enum DockfileSchema {
                 "items": [
                   "anyOf": [
                     ["enum": .array((EventWords.names + EventWords.mandatory).map { .string($0) })],
-                    ["type": "string", "pattern": "^custom:[A-Za-z_][A-Za-z0-9_]*$"], variable,
+                    ["type": "string", "pattern": "^custom:[A-Za-z_][A-Za-z0-9_.:-]{0,127}$"], variable,
                   ]
                 ],
               ],

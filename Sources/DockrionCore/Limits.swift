@@ -6,6 +6,10 @@ public enum Limits {
   public static let outputBytesMax = 16 << 20
   /// Levels of arrays and objects in each other in JSON that is read.
   public static let jsonLevelsMax = 512
+  /// Bytes of the message of an agent's error, whose rest is cut off: it fits an event however it is escaped …
+  public static let errorTextBytesMax = 128 << 10
+  /// … and of its code.
+  public static let errorCodeBytesMax = 256
   /// Bytes of a custom event's name.
   public static let eventNameBytesMax = 128
   /// Bytes of a run id or request id that a client chose.

@@ -63,8 +63,13 @@ package enum StartLines {
     } else {
       target = place.replacing("0.0.0.0", with: "localhost").replacing("[::]", with: "localhost") + path
     }
+    // The host of the line must be one for which requests are answered.
+    var host = ""
+    if let name = dockfile.expose.allowedHosts.words.first(where: { !$0.hasPrefix("*") }) {
+      host = "-H 'Host: \(name)' "
+    }
     lines.append(
-      "try: curl -N -X POST \(target) \(key)-H 'Content-Type: application/json' -d '\(quoted)'")
+      "try: curl -N -X POST \(target) \(host)\(key)-H 'Content-Type: application/json' -d '\(quoted)'")
     return lines
   }
 }

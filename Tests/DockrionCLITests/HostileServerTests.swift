@@ -195,6 +195,20 @@ struct HostileServerTests {
     #expect(server.requests.count == 7)
   }
 
+  @Test(arguments: [["cancel", "r"], ["invoke", "-p", "{}"]])
+  func aReplyThatSaysNothingOfTheKindIsAnError(command: [String]) throws {
+    for body in [#"{"success":false,"error":"no"}"#, "{}"] {
+      let server = try HostileServer { peer, _ in
+        try peer.send(
+          "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+        )
+      }
+      let result = try run(command, server)
+      #expect(result.code == 1 && result.out == "", "\(result.out)")
+      #expect(result.err.contains("is this a Dockrion server?"), "\(result.err)")
+    }
+  }
+
   @Test func aServerThatOnlyTakesConnectionsIsGivenUp() throws {
     let server = try HostileServer { peer, _ in try peer.beginStream() }
     let result = try run(["tail", "r", "--retry-for", "1"], server)

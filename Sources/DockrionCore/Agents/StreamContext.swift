@@ -70,7 +70,7 @@ public struct StreamContext: Sendable {
     return true
   }
 
-  /// Emits a custom event. The name matches `^[a-zA-Z_][a-zA-Z0-9_]*$`; the object's members become fields.
+  /// Emits a custom event. The name matches `^[A-Za-z_][A-Za-z0-9_.:-]{0,127}$`; the object's members become fields.
   @discardableResult
   public func emit(_ name: String, _ fields: JSONObject = [:]) async throws -> Bool {
     guard try execution.admits(custom: name) else {
@@ -149,7 +149,7 @@ public struct StreamContext: Sendable {
 
 /// An event that cannot be sent. The agent may catch it and go on.
 public enum EmitError: Error, Sendable, Equatable, CustomStringConvertible {
-  /// A custom event's name is not `^[a-zA-Z_][a-zA-Z0-9_]*$`, is a built-in event's, or is over 128 bytes.
+  /// A custom event's name is not `^[A-Za-z_][A-Za-z0-9_.:-]{0,127}$`, is a built-in event's, or is over 128 bytes.
   case invalidName(String)
   /// A custom event's object uses a common field's name.
   case reservedField(String, event: String)

@@ -62,6 +62,8 @@ public struct AllowedHosts: Sendable, Equatable {
     let tail = text[host.endIndex...].utf8
     if tail.isEmpty { return (String(host), nil) }
     let digits = tail.dropFirst()
+    // A port may be empty (RFC 3986, section 3.2.3).
+    if tail.elementsEqual(":".utf8) { return (String(host), nil) }
     guard tail.first == UInt8(ascii: ":"), digits.allSatisfy({ (0x30...0x39).contains($0) }),
       let port = Int(String(Substring(digits))), 1...65_535 ~= port
     else { return nil }

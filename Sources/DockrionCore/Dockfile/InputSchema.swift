@@ -115,8 +115,8 @@ final class SchemaNode: Sendable {
   let properties: [(name: String, node: SchemaNode)]
   let required: [String]
   let items: SchemaNode?
-  /// The strings of `enum`, nil where it is absent, and its other values.
-  let enumStrings: Set<String>?
+  /// The strings of `enum` in UTF-8, which alone counts, nil where it is absent; and all its values.
+  let enumStrings: Set<[UInt8]>?
   let enumValues: [JSONValue]
   let constant: JSONValue?
 
@@ -128,7 +128,7 @@ final class SchemaNode: Sendable {
     self.properties = properties
     self.required = required
     self.items = items
-    enumStrings = allowed.map { Set($0.compactMap(\.string)) }
+    enumStrings = allowed.map { Set($0.compactMap(\.string).map { Array($0.utf8) }) }
     enumValues = allowed ?? []
     self.constant = constant
   }
@@ -169,7 +169,7 @@ final class SchemaNode: Sendable {
     }
     guard let enumStrings else { return nil }
     if case .string(let text) = value {
-      if enumStrings.contains(text) { return nil }
+      if enumStrings.contains(Array(text.utf8)) { return nil }
     } else if enumValues.contains(where: { equal($0, value) }) {
       return nil
     }
@@ -185,6 +185,8 @@ private func equal(_ left: JSONValue, _ right: JSONValue) -> Bool {
   switch (left, right) {
   case (.int(let integer), .double(let number)), (.double(let number), .int(let integer)):
     Int64(exactly: number) == integer
+  // Texts that differ in normal form alone are two.
+  case (.string(let left), .string(let right)): left.utf8.elementsEqual(right.utf8)
   case (.array(let left), .array(let right)):
     left.count == right.count && zip(left, right).allSatisfy(equal)
   case (.object(let left), .object(let right)):

@@ -105,6 +105,12 @@ public struct AgentError: Error, Sendable, Hashable, CustomStringConvertible {
 
   /// The error with a sentence in place of details that JSON cannot hold or that are too many bytes for an event.
   func withDetailsThatCanBeSent() -> AgentError {
+    guard message.utf8.count <= Limits.errorTextBytesMax, code.utf8.count <= Limits.errorCodeBytesMax else {
+      return AgentError(
+        code: Self.cut(code, Limits.errorCodeBytesMax), message: Self.cut(message, Limits.errorTextBytesMax),
+        details: details
+      ).withDetailsThatCanBeSent()
+    }
     guard let details else { return self }
     var writer = ByteWriter()
     var problem: String?
@@ -114,6 +120,17 @@ public struct AgentError: Error, Sendable, Hashable, CustomStringConvertible {
     }
     guard let problem else { return self }
     return AgentError(code: code, message: message, details: ["unreadable": .string(problem)])
+  }
+
+  /// The beginning of a text that is too long, and how long it was, in `most` bytes at most.
+  private static func cut(_ text: String, _ most: Int) -> String {
+    guard text.utf8.count > most else { return text }
+    let note = "… (\(text.utf8.count) bytes)"
+    var kept = Array(text.utf8.prefix(max(0, most - note.utf8.count)))
+    // Not in the middle of a character.
+    while let last = kept.last, last & 0xC0 == 0x80 { kept.removeLast() }
+    if let last = kept.last, last >= 0xC0 { kept.removeLast() }
+    return String(decoding: kept, as: UTF8.self) + note
   }
 
   /// What any error is to a client: an `AgentError` as it is, another one as `AGENT_ERROR`.

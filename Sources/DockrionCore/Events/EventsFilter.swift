@@ -121,13 +121,13 @@ public enum EventKind: UInt8, Sendable, CaseIterable {
   /// True for the events that end a stream: `complete`, `error` and `cancelled`.
   public var isTerminal: Bool { self == .complete || self == .error || self == .cancelled }
 
-  /// True for `^[a-zA-Z_][a-zA-Z0-9_]*$` of at most 128 bytes that is not a built-in event's name.
+  /// True for `^[A-Za-z_][A-Za-z0-9_.:-]{0,127}$` that is not a built-in event's name.
   public static func isCustomName(_ name: String) -> Bool {
     let utf8 = name.utf8
-    guard let first = utf8.first, utf8.count <= Limits.eventNameBytesMax, !isDigit(first) else {
-      return false
-    }
-    return utf8.allSatisfy { isLetter($0) || isDigit($0) || $0 == UInt8(ascii: "_") }
+    guard let first = utf8.first, utf8.count <= Limits.eventNameBytesMax,
+      isLetter(first) || first == UInt8(ascii: "_")
+    else { return false }
+    return utf8.allSatisfy { isLetter($0) || isDigit($0) || isMark($0) }
       && byName[name] == nil && !reserved.contains(name)
   }
 
@@ -136,6 +136,12 @@ public enum EventKind: UInt8, Sendable, CaseIterable {
 
   private static func isDigit(_ byte: UInt8) -> Bool { byte >= 0x30 && byte <= 0x39 }
   private static func isLetter(_ byte: UInt8) -> Bool { (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7A }
+  private static func isMark(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: ":"), UInt8(ascii: "-"): true
+    default: false
+    }
+  }
 }
 
 /// A set of event kinds in one word.

@@ -22,6 +22,7 @@ public final class RunLog {
 
   private static let firstSegmentBytes = 1 << 10
   private static let segmentBytesMax = 64 << 10
+  private static let scratchBytesKept = 512
 
   private let eventsMax: Int
   private var segments: Deque<Segment> = []
@@ -29,7 +30,7 @@ public final class RunLog {
   private var entries: Deque<Entry> = []
   private(set) var customNames: [Int: String] = [:]
   private var segmentBytes = 0
-  private var scratch = ByteWriter(capacity: 512)
+  private var scratch = ByteWriter(capacity: RunLog.scratchBytesKept)
 
   /// The sequence of the oldest event that is kept; `lastSequence + 1` when none is.
   public private(set) var firstSequence = 1
@@ -55,9 +56,11 @@ public final class RunLog {
   @discardableResult
   public func append(_ record: EventRecord) -> Int {
     lastSequence += 1
-    scratch.removeAll(keepingAtMost: 64 << 10)
+    scratch.removeAll()
     record.write(sequence: lastSequence, id: true, to: &scratch)
     store(scratch.bytes, record.kind)
+    // What a large event took would lie here uncounted until the next one, behind the last one for ever.
+    if scratch.count > Self.scratchBytesKept { scratch = ByteWriter(capacity: Self.scratchBytesKept) }
     if let customName = record.customName { customNames[lastSequence] = customName }
     while entries.count > eventsMax { dropOldest() }
     return lastSequence

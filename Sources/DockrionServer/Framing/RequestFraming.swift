@@ -118,7 +118,7 @@ struct RequestFraming {
     case .head, .body, .over:
       requestCount += 1
       if refusal?.status == 413 { return head.rewritten(bytes, withoutBody: true) }
-      guard head.requestLineCount > 0 else { return Array("REFUSED / HTTP/1.1\r\n\r\n".utf8) }
+      guard head.requestLineCount > 0 else { return Array("REFUSED * HTTP/1.1\r\n\r\n".utf8) }
       return head.requestLine(bytes) + "\r\n".utf8
     }
   }

@@ -172,7 +172,7 @@ extension OpenAPI {
       "properties": [
         "request_id": id, "run_id": id,
         "type": [
-          "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$",
+          "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_.:-]{0,127}$",
           "not": ["enum": .array(builtInNames.map { .string($0) })],
         ],
         "sequence": sequence, "timestamp": moment,

@@ -86,7 +86,7 @@ struct Parameter {
 
   private static let presets = EventsFilter.presetNames.joined(separator: "|")
   private static let words =
-    (EventKind.allCases.map(\.name) + ["custom:[A-Za-z_][A-Za-z0-9_]{0,127}"]).joined(separator: "|")
+    (EventKind.allCases.map(\.name) + ["custom:[A-Za-z_][A-Za-z0-9_.:-]{0,127}"]).joined(separator: "|")
 
   private static let lastEventID = Parameter(
     name: "Last-Event-ID", place: .header,

@@ -373,7 +373,7 @@ extension Server {
     let query = Query(exchange.query)
     let seconds = try query.int("timeout", in: 1...3600, "a number of seconds from 1 to 3600")
     let from = try query.int("from_sequence", in: 0...Int.max - 1, "an integer of 0 or more")
-    let lastSeen = exchange.header("Last-Event-ID").flatMap { Int($0) }.map { max(0, min($0, Int.max - 1)) }
+    let lastSeen = exchange.header("Last-Event-ID").flatMap(Subscription.lastSeen)
     let start = Subscription.Start(fromSequence: from, lastEventID: lastSeen)
     let filter = try query["events"].map(Subscription.filter)
     backend.feed(

@@ -34,7 +34,7 @@ struct SitePolicy {
     }
     // The browser itself says that the page is this server's, whatever a proxy has made of the host, or of an origin
     // that it keeps to itself ("null"). A neighbour of the same site ("same-site") may be somebody else's page.
-    if site == "same-origin" || site == "none" { return }
+    if site == "same-origin" { return }
     if cors?.allows(origin) == true || Self.isOwn(origin, host: exchange.authority) { return }
     throw ErrorReply(
       403, "ORIGIN_NOT_ALLOWED",

@@ -92,7 +92,7 @@ extension ByteWriter {
     append("\",\"route\":\"")
     append(entry.route)
     append("\",\"path\":")
-    append(json: Self.cut(entry.path))
+    append(jsonForLog: Self.cut(entry.path))
     append(",\"status\":")
     append(decimal: entry.status)
     append(",\"bytes\":")
@@ -104,14 +104,14 @@ extension ByteWriter {
     append(",\"run_id\":")
     append(orNull: entry.runID)
     append(",\"client\":")
-    append(json: Self.cut(entry.client))
+    append(jsonForLog: Self.cut(entry.client))
     append(",\"user_agent\":")
     append(orNull: entry.userAgent)
     append("}\n")
   }
 
   private mutating func append(orNull text: String?) {
-    if let text { append(json: Self.cut(text)) } else { append("null") }
+    if let text { append(jsonForLog: Self.cut(text)) } else { append("null") }
   }
 
   /// Seconds with six decimals.

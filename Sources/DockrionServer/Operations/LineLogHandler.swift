@@ -69,14 +69,38 @@ extension ByteWriter {
       append("\",\"level\":\"\(level)\",\"logger\":")
       append(json: label)
       append(",\"message\":")
-      append(json: message)
+      append(jsonForLog: message)
       for (key, value) in metadata {
         append(",")
         append(json: key)
         append(":")
-        append(json: LogText.cut("\(value)"))
+        append(jsonForLog: LogText.cut("\(value)"))
       }
       append("}")
+    }
+  }
+}
+
+extension ByteWriter {
+  /// Writes a string of JSON in which DEL and the controls of Unicode's second block are escaped too: JSON allows them,
+  /// and a terminal that shows the log obeys them.
+  mutating func append(jsonForLog text: String) {
+    guard text.unicodeScalars.contains(where: { (0x7F...0x9F).contains($0.value) }) else {
+      return append(json: text)
+    }
+    var plain = ByteWriter(capacity: text.utf8.count + 16)
+    plain.append(json: text)
+    var rest = plain.array()[...]
+    while let byte = rest.popFirst() {
+      if byte == 0x7F {
+        append("\\u007f")
+      } else if byte == 0xC2, let second = rest.first, second < 0xA0 {
+        rest.removeFirst()
+        append("\\u00")
+        append(String(second, radix: 16))
+      } else {
+        append(byte)
+      }
     }
   }
 }

@@ -16,6 +16,15 @@ import Testing
     }
   }
 
+  @Test func textsThatDifferInNormalFormAreTwo() throws {
+    for schema in [["const": "\u{e9}"], ["enum": ["\u{e9}"]], ["enum": [["\u{e9}"]]]] as [JSONObject] {
+      let isList = schema["enum"]?.array?.first?.array != nil
+      func payload(_ text: String) -> JSONObject { ["v": isList ? [.string(text)] : .string(text)] }
+      #expect(try violation(["properties": ["v": .object(schema)]], payload("\u{e9}")) == nil)
+      #expect(try violation(["properties": ["v": .object(schema)]], payload("e\u{301}")) != nil, "\(schema)")
+    }
+  }
+
   @Test func anEmptySchemaTakesEverything() throws {
     #expect(try violation([:], [:]) == nil)
     #expect(try violation(["type": "object"], ["a": [1, nil]]) == nil)

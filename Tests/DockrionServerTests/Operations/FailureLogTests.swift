@@ -150,14 +150,31 @@ import Testing
     }
   }
 
+  @Test func noLogHoldsControlsThatATerminalObeys() throws {
+    let file = NSTemporaryDirectory() + "dockrion-access-\(UUID().uuidString).log"
+    defer { try? FileManager.default.removeItem(atPath: file) }
+    try withServer(dockfile("scripted"), arguments: Self.json + ["--access-log", file]) { server throws in
+      let body = #"{"tokens":0,"fail":"first\u009b31m\u007fü"}"#
+      #expect(try server.post("/invoke", body, headers: ["User-Agent: \u{9B}31m"]).status == 500)
+      let came = eventually(within: 5) {
+        server.errorOutput.contains("first")
+          && ((try? String(contentsOfFile: file, encoding: .utf8)) ?? "") != ""
+      }
+      #expect(came)
+      #expect(server.errorOutput.contains(#"first\u009b31m\u007fü"#), "\(server.errorOutput)")
+      let line = try String(contentsOfFile: file, encoding: .utf8)
+      #expect(line.contains(#""user_agent":"\u009b31m""#), "\(line)")
+    }
+  }
+
   @Test func anErrorOfManyBytesIsCutInTheLog() throws {
     try withServer(dockfile("scripted"), arguments: Self.json) { server throws in
-      let text = String(repeating: "ä", count: 100_000)
+      let text = String(repeating: "ä", count: 50_000)
       let body = #"{"tokens":0,"fail":"\#(text)"}"#
       #expect(try server.post("/invoke", body).status == 500)
       let message = try #require(try server.log(1, isError).first?["message"]?.string)
       #expect(message.utf8.count < 4200)
-      #expect(message.hasSuffix("… (200018 bytes)"), "\(message.suffix(40))")
+      #expect(message.hasSuffix("… (100018 bytes)"), "\(message.suffix(40))")
     }
   }
 }

@@ -127,7 +127,10 @@ extension BackendContract {
     /// What it names may have been lost by Redis: the client waits for an end.
     @Test(
       arguments: Backend.allCases,
-      [("", "13"), ("", "99"), ("?from_sequence=3", "99"), ("?events=step", "99")] as [(String, String)])
+      [
+        ("", "13"), ("", "99"), ("", "99999999999999999999"), ("?from_sequence=3", "99"),
+        ("?events=step", "99"),
+      ] as [(String, String)])
     func whoHasSeenMoreThanThereIsGetsTheTerminalEvent(_ backend: Backend, _ start: (String, String)) throws {
       try withServer(on: backend, "scripted") { server throws in
         let run = try server.completedRun(#"{"tokens":10}"#)

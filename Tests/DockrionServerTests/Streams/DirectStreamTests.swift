@@ -116,7 +116,9 @@ import Testing
     }
   }
 
-  @Test(arguments: ["bad name", "1st", "token", "complete", "heartbeat", "a-b", "", #"x\nevent: y"#])
+  @Test(arguments: [
+    "bad name", "1st", "token", "complete", "heartbeat", "-b", ".b", "a/b", "", #"x\nevent: y"#,
+  ])
   func aCustomEventCannotTakeABadName(_ name: String) throws {
     try withServer(dockfile("scripted")) { server throws in
       let body = #"{"emit":[{"type":"custom","name":"\#(name)","data":{}}]}"#

@@ -69,6 +69,22 @@ import Testing
     }
   }
 
+  @Test func aMessageOfTooManyBytesIsCut() throws {
+    try withServer(dockfile("scripted", "runtime: {max_body_bytes: 5MiB, shutdown_grace_seconds: 0}")) {
+      server throws in
+      let text = String(repeating: "ä", count: 1 << 20)
+      let body = #"{"tokens":0,"fail":"\#(text)","code":"\#(text)"}"#
+      let streamed = try #require(try server.invokeStream(body).remainingEvents().last?.json())
+      for reply in [try server.post("/invoke", body).json(), streamed] {
+        for (name, most) in [("error", 128 << 10), ("code", 256)] {
+          let cut = try #require(reply[name]?.string)
+          #expect((most - 2...most).contains(cut.utf8.count), "\(name) \(cut.utf8.count)")
+          #expect(cut.hasPrefix("ää") && cut.hasSuffix("ä… (2097152 bytes)"), "\(name)")
+        }
+      }
+    }
+  }
+
   @Test func detailsThatAreTooManyBytesAreReplacedByASentence() throws {
     try withServer(dockfile("scripted", "runtime: {max_body_bytes: 4MiB, shutdown_grace_seconds: 0}")) {
       server throws in

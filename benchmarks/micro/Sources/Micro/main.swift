@@ -28,6 +28,7 @@ benchmark("encode a token") { _ = token() }
 // Divided by 12, nanoseconds a kilobyte: 1 GB/s is 12,000 ns.
 func benchmarkText(_ name: String, _ piece: String) {
   let text = String(repeating: piece, count: 12_000 / piece.utf8.count)
+  let scratch = Scratch()
   benchmark("encode 12 kB of \(name)") {
     scratch.writer.removeAll()
     scratch.writer.append(json: text)
