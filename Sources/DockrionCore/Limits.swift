@@ -58,6 +58,8 @@ public enum Limits {
   public static let shutdownFlushSeconds = 1
   /// What one run counts for in `streaming.memory.max_bytes` besides its events.
   public static let runOverheadBytes = 1536
+  /// Bytes of events that a run may take in one go before they are counted there.
+  public static let uncountedBytesMax = 4 << 10
   /// Lines in the log about refused requests of one kind in a second.
   public static let refusalLinesPerSecond = 10
   /// Codes of agents' errors that the metrics tell apart.

@@ -461,7 +461,8 @@ final class Server {
         bufferedBytes: listener.bufferedBytes,
         limits: Metrics.Limits(
           runs: dockfile.runtime.maxConcurrentRuns, connections: listener.limits.maxConnections,
-          logBytes: dockfile.streaming.maxLogBytes, descriptors: ProcessFacts.descriptorLimit()),
+          logBytes: dockfile.streaming.maxLogBytes, payloadBytes: dockfile.runtime.maxPayloadBytes,
+          descriptors: ProcessFacts.descriptorLimit()),
         redis: backend.redisFigures,
         accessLogLost: accessLog?.lostLines),
       to: &out)

@@ -247,7 +247,7 @@ extension Server {
       metrics.run(.accepted)
     }
     let request = RunRequest(
-      id: id, key: try idempotencyKey(exchange),
+      id: id, key: try idempotencyKey(exchange), payloadBytes: input.bytes,
       checkRoom: { [unowned self] () throws(ErrorReply) in
         try checkRoom()
         try checkRoom(forPayload: input.bytes)

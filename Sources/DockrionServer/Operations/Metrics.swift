@@ -83,6 +83,7 @@ struct Metrics {
     var runs = 0
     var connections = 0
     var logBytes = 0
+    var payloadBytes = 0
     var descriptors = 0
   }
 
@@ -91,6 +92,7 @@ struct Metrics {
     var isUp: Bool
     var losses: Int
     var pendingEvents: Int
+    var pendingBytes: Int
   }
 
   private let routes: [String]
@@ -203,6 +205,7 @@ struct Metrics {
     gauge(
       "dockrion_payload_bytes", "Bytes that payloads of running agents and waiting requests take.",
       gauges.payloadBytes, &out)
+    gauge("dockrion_payload_limit_bytes", "As many may they be.", gauges.limits.payloadBytes, &out)
     gauge("dockrion_connections", "Open client connections.", gauges.connections, &out)
     gauge("dockrion_connections_limit", "As many may be open.", gauges.limits.connections, &out)
     gauge(
@@ -223,6 +226,7 @@ struct Metrics {
       gauge(
         "dockrion_redis_pending_events", "Events of runs here that Redis has still to get.",
         redis.pendingEvents, &out)
+      gauge("dockrion_redis_pending_bytes", "Their bytes.", redis.pendingBytes, &out)
     }
     gauge("process_resident_memory_bytes", "Resident memory.", ProcessFacts.residentBytes(), &out)
     gauge("process_open_fds", "Open file descriptors.", ProcessFacts.openDescriptors(), &out)

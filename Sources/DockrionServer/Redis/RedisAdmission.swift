@@ -74,7 +74,10 @@ final class RedisAdmission: DeadlineTarget {
   // MARK: The record
 
   private func create() {
-    do throws(ErrorReply) { try request.checkRoom() } catch {
+    do throws(ErrorReply) {
+      try request.checkRoom()
+      try backend.checkRoom()
+    } catch {
       backend.releaseKey(of: run)
       return then(.failure(error))
     }

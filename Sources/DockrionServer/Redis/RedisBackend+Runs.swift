@@ -10,7 +10,7 @@ extension RedisBackend {
     let pending = owned.values.reduce(0) { sum, run in
       sum + (run.journal.map { max(0, run.log.lastSequence - $0.stored) } ?? 0)
     }
-    return Metrics.Redis(isUp: isUp, losses: reconnects, pendingEvents: pending)
+    return Metrics.Redis(isUp: isUp, losses: reconnects, pendingEvents: pending, pendingBytes: waitingBytes)
   }
   /// Seconds that the keys of a run that has not ended live: every instance may be lost.
   var lifetimeSeconds: Int { server.dockfile.streaming.maxRunSeconds + retentionSeconds }
@@ -46,21 +46,44 @@ extension RedisBackend {
     connection(for: run.id).send(RedisCommand("SREM", keys.owned(instance), run.id)) { _ in }
   }
 
-  func makeRoom(for growing: Run) {
-    letRest()
-    while isFull, growing.dropOldestEvent() {}
+  /// What Redis has still to get cannot go, so there must be room for an event before it is kept.
+  func makeRoom(for growing: Run, _ more: Int) -> Bool {
+    guard isFull(with: more) else { return true }
+    letRest(more)
+    while isFull(with: more), growing.dropOldestEvent() {}
+    if isFull(with: more) { takeFromOthers(more) }
+    return !isFull(with: more)
   }
 
   func makeRoom(for growing: Follower) {
-    letRest()
-    while isFull, growing.dropOldestEvent() {}
+    letRest(0)
+    while isFull(with: 0), growing.dropOldestEvent() {}
   }
 
-  var isFull: Bool { bytes > server.dockfile.streaming.maxLogBytes }
+  /// Refuses a new run while less than a sixteenth of the room is free and nothing can be given up.
+  func checkRoom() throws(ErrorReply) {
+    let limit = server.dockfile.streaming.maxLogBytes
+    let slack = limit / 16
+    guard isFull(with: slack) else { return }
+    letRest(slack)
+    if isFull(with: slack) { takeFromOthers(0) }
+    if isFull(with: slack) { throw .noRoomForEvents(bytes, of: limit) }
+  }
+
+  private func isFull(with more: Int) -> Bool { bytes + more > server.dockfile.streaming.maxLogBytes }
+
+  private func takeFromOthers(_ more: Int) {
+    search.free(
+      server.dockfile.streaming.maxLogBytes, now: server.now,
+      runs: {
+        for follower in followers.values { while isFull(with: more), follower.dropOldestEvent() {} }
+        return Array(owned.values)
+      }, isEnough: { !isFull(with: more + $0) })
+  }
 
   /// Forgets runs that nobody reads here; Redis has them.
-  func letRest() {
-    while isFull, let resting = followers.values.first(where: \.isResting) { forget(resting) }
+  private func letRest(_ more: Int) {
+    while isFull(with: more), let resting = followers.values.first(where: \.isResting) { forget(resting) }
   }
 
   func finished(_ run: Run) {}

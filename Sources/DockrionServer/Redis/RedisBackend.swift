@@ -16,6 +16,7 @@ final class RedisBackend: RunBackend, RunKeeper {
   let batch = Server.Scratch()
   let logger: Logger
   var bytes = 0
+  var search = RoomSearch()
   var owned: [String: Run] = [:]
   var reconnects = 0
   /// Bytes of events of all runs that wait for Redis.

@@ -170,6 +170,7 @@ final class RunJournal {
 
   private func waits(_ bytes: Int) {
     backend.waitingBytes += bytes - waitingBytes
+    if bytes < waitingBytes { backend.search.settledBytes += waitingBytes - bytes }
     waitingBytes = bytes
   }
 
@@ -180,7 +181,12 @@ final class RunJournal {
   private func giveUp(_ reason: String) {
     _ = run.fail(
       AgentError(code: "BACKEND_UNAVAILABLE", message: "the run's events could not be stored: \(reason)"))
-    // Others may have ended it otherwise, once this server's lease has lapsed.
+    showEnd()
+  }
+
+  /// Shows an end that Redis has still to get, unless others may have ended the run otherwise, since this server's lease
+  /// has lapsed.
+  func showEnd() {
     if !backend.isWithholding { run.becomeFinal() }
   }
 }

@@ -23,7 +23,11 @@ extension RedisBackend {
   func abandon(_ run: Run, _ request: RunRequest) {
     noLongerExpects(run)
     // Those that are dropped here are ended as runs that are ours and that nobody knows.
-    if unconfirmed.count == Limits.unconfirmedRunsMax { unconfirmed.removeFirst(unconfirmed.count / 2) }
+    if unconfirmed.count == Limits.unconfirmedRunsMax {
+      let oldest = Set(unconfirmed.prefix(unconfirmed.count / 2).map { ObjectIdentifier($0.run) })
+      dropUnconfirmed { oldest.contains(ObjectIdentifier($0.run)) }
+    }
+    server.payloadBytes += request.payloadBytes
     unconfirmed.append(
       UnconfirmedRun(
         run: run, request: request,
@@ -32,7 +36,7 @@ extension RedisBackend {
 
   func settleUnconfirmed() {
     let now = Clock.monotonicNanoseconds()
-    unconfirmed.removeAll { $0.until < now }
+    dropUnconfirmed { $0.until < now }
     for entry in unconfirmed {
       let run = entry.run
       connection(for: run.id).run(
@@ -52,7 +56,16 @@ extension RedisBackend {
     }
   }
 
-  private func drop(_ run: Run) { unconfirmed.removeAll { $0.run === run } }
+  private func drop(_ run: Run) { dropUnconfirmed { $0.run === run } }
+
+  /// Their payloads go with them.
+  private func dropUnconfirmed(_ isOver: (UnconfirmedRun) -> Bool) {
+    unconfirmed.removeAll { entry in
+      guard isOver(entry) else { return false }
+      server.payloadBytes -= entry.request.payloadBytes
+      return true
+    }
+  }
 
   /// Somebody was answered with it, so it is executed.
   private func takeUp(_ entry: UnconfirmedRun) {

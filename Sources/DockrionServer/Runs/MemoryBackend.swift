@@ -11,6 +11,7 @@ final class MemoryBackend: RunBackend, RunKeeper {
   private var order: [(ordinal: Int, run: Run?)] = []
   private var holes = 0
   private var nextOrdinal = 1
+  private var search = RoomSearch()
   var bytes = 0
 
   init(_ server: Server) { self.server = server }
@@ -36,6 +37,7 @@ final class MemoryBackend: RunBackend, RunKeeper {
       return .repeated(id: run.id, createdAt: run.createdAt)
     }
     try request.checkRoom()
+    try checkRoom()
     if let id = request.id, runs[id] != nil { throw .runExists(id) }
     let run = Run(id: request.id ?? server.makeID(), server, self)
     run.ordinal = nextOrdinal
@@ -86,21 +88,46 @@ final class MemoryBackend: RunBackend, RunKeeper {
 
   func finished(_ run: Run) {
     ended.append(run)
-    makeRoom(for: run)
+    _ = makeRoom(for: run, 0)
   }
 
-  func makeRoom(for growing: Run) {
+  /// An event is kept before there must be room for it: it may take the place of the run's others, and a terminal one
+  /// that does not fit is given to its subscribers and forgotten.
+  func makeRoom(for growing: Run, _ more: Int) -> Bool {
     let limit = server.dockfile.streaming.maxLogBytes
+    guard bytes > limit else { return true }
+    forgetFinished(downTo: limit, but: growing)
+    while bytes > limit, growing.dropOldestEvent() {}
+    // What alone takes most of the room would cost all others theirs.
+    if bytes > limit, growing.heldBytes <= limit / 2 { takeFromOthers(limit) }
+    // An output alone can be more than fits.
+    guard bytes > limit, growing.status.isFinal else { return bytes <= limit }
+    remove(growing)
+    growing.shed()
+    return true
+  }
+
+  private func forgetFinished(downTo limit: Int, but growing: Run?) {
     while bytes > limit, let oldest = ended.first, oldest !== growing {
       remove(oldest)
       if ended.first === oldest { ended.removeFirst() }
       oldest.shed()
     }
-    while bytes > limit, growing.dropOldestEvent() {}
-    // An output alone can be more than fits.
-    guard bytes > limit, growing.status.isFinal else { return }
-    remove(growing)
-    growing.shed()
+  }
+
+  private func takeFromOthers(_ limit: Int) {
+    search.free(
+      limit, now: server.now, runs: { Array(runs.values) }, isEnough: { bytes + $0 <= limit })
+  }
+
+  /// Refuses a new run while less than a sixteenth of the room is free and nothing can be given up.
+  private func checkRoom() throws(ErrorReply) {
+    let limit = server.dockfile.streaming.maxLogBytes
+    let most = limit - limit / 16
+    guard bytes > most else { return }
+    forgetFinished(downTo: most, but: nil)
+    if bytes > most { takeFromOthers(limit) }
+    if bytes > most { throw .noRoomForEvents(bytes, of: limit) }
   }
 
   func remove(_ run: Run) {

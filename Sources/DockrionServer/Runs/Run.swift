@@ -7,8 +7,11 @@ protocol RunKeeper: AnyObject {
   var bytes: Int { get set }
   /// How long a run stays in this process after its end, in seconds.
   var keepSeconds: Int { get }
-  /// Lets the oldest finished runs go, and then the oldest events of the run that grew, until all fit.
-  func makeRoom(for growing: Run)
+  /// Lets the oldest finished runs go, then the oldest events of the run that grows, then those of others, until all
+  /// fit. False when they do not, since nothing is left that could be given up.
+  ///
+  /// - Parameter more: bytes that the run is about to grow by.
+  func makeRoom(for growing: Run, _ more: Int) -> Bool
   /// A run has reached its final status: from now on it may have to make room.
   func finished(_ run: Run)
   /// Forgets a run that has ended.
@@ -69,7 +72,8 @@ final class Run: EventSink, DeadlineTarget {
   func start(_ invocation: Invocation, _ limit: DeadlineQueues.Token) {
     self.invocation = invocation
     deadline = server.handOn(limit, to: self, tag: Tag.timeLimit)
-    account()
+    // Room for it was made when it was admitted.
+    if !isRemoved { count() }
   }
 
   // MARK: Events
@@ -77,6 +81,7 @@ final class Run: EventSink, DeadlineTarget {
   var wantsEvents: Bool { true }
 
   func receive(_ record: EventRecord) {
+    guard hasRoom(for: record) else { return }
     switch record.ending {
     case nil:
       guard machine.event() == .append else { return }
@@ -120,6 +125,10 @@ final class Run: EventSink, DeadlineTarget {
   /// Ends the run with a failure of the server's own; false when it had ended already.
   func fail(_ failure: AgentError) -> Bool {
     drainFirst()
+    return end(failure)
+  }
+
+  private func end(_ failure: AgentError) -> Bool {
     guard machine.agentEnded(.failed) == .finish else { return false }
     error = failure
     server.logFailure(of: encoder.identity, failure)
@@ -204,8 +213,40 @@ final class Run: EventSink, DeadlineTarget {
   private func account() {
     guard !isRemoved else { return }
     count()
-    keeper.makeRoom(for: self)
+    if !keeper.makeRoom(for: self, 0) { outgrow() }
   }
+
+  /// Looks for the room of an event that is large, or the last of many since they were counted; false when the run
+  /// was ended for want of it.
+  @inline(__always)
+  private func hasRoom(for record: EventRecord) -> Bool {
+    let growth = log.byteCount + Limits.runOverheadBytes + record.count - countedBytes
+    return growth <= Limits.uncountedBytesMax || makeRoom(for: record)
+  }
+
+  private func makeRoom(for record: EventRecord) -> Bool {
+    guard !hasEnded, !isRemoved else { return true }
+    count()
+    if !keeper.makeRoom(for: self, record.count) { outgrow() }
+    return !hasEnded
+  }
+
+  /// Ends the run, which grows while nothing can be given up any more: it is the one that needs what is not there, and
+  /// ending another would free nothing that Redis has still to get. What its agent has sent meanwhile has no place.
+  private func outgrow() {
+    guard !hasEnded else { return }
+    let most = server.dockfile.streaming.maxLogBytes
+    let failure = AgentError(
+      code: "BACKEND_UNAVAILABLE",
+      message:
+        "the run's events could not be kept: those of all runs take \(keeper.bytes) of \(most) bytes, as many "
+        + "as may (streaming.memory.max_bytes), and none can be given up")
+    guard end(failure) else { return }
+    journal?.showEnd()
+  }
+
+  /// What the run counts for.
+  var heldBytes: Int { countedBytes }
 
   private func count() {
     let bytes = log.byteCount + Limits.runOverheadBytes
@@ -222,6 +263,14 @@ final class Run: EventSink, DeadlineTarget {
     log.dropOldest()
     if !isRemoved { count() }
     return true
+  }
+
+  /// Drops the older half of the events that may go; false when there are none.
+  func dropOlderHalf() -> Bool {
+    let middle = (log.firstSequence + log.lastSequence + 1) / 2
+    var hasDropped = false
+    while log.firstSequence < middle, dropOldestEvent() { hasDropped = true }
+    return hasDropped
   }
 
   /// Lets go of everything but the terminal event, which subscribers that are behind get after a `gap`.

@@ -36,6 +36,8 @@ struct RunRequest {
   /// An id that the client chose.
   let id: String?
   let key: IdempotencyKey?
+  /// What the payload takes in memory, about.
+  let payloadBytes: Int
   /// Refuses when no agent can be started; asked before a record is made.
   let checkRoom: () throws(ErrorReply) -> Void
   /// Starts the agent of a run that was answered with after its own request had failed.
