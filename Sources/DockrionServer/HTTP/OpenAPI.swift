@@ -180,7 +180,7 @@ struct OpenAPI {
     case 421: "WRONG_HOST: expose.allowed_hosts does not name this host."
     case 422: "VALIDATION_ERROR: the payload does not fit the agent's input schema."
     case 429 where endpoint == .runEvents: "TOO_MANY_SUBSCRIBERS: the run has as many subscribers as may be."
-    case 429: "TOO_MANY_RUNS: as many agents run as may."
+    case 429: "TOO_MANY_RUNS: agents, payloads or events take as much room as they may."
     case 500: "AGENT_ERROR, or the agent's own code: the agent failed."
     case 501: "NOT_IMPLEMENTED: an unknown transfer coding."
     case 503:
