@@ -37,10 +37,13 @@ let package = Package(
         .product(name: "Yams", package: "Yams"),
       ],
       swiftSettings: staying),
+    // The reactor and HTTP on it. A target of its own, so that nothing in it can ask the server for anything.
+    .target(
+      name: "DockrionLoop", dependencies: ["CLibevent", "DockrionCore"], swiftSettings: strict),
     .target(
       name: "DockrionServer",
       dependencies: [
-        "CHiredis", "CLibevent", "CMimalloc", "DockrionCore",
+        "CHiredis", "CLibevent", "CMimalloc", "DockrionCore", "DockrionLoop",
         .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -49,7 +52,7 @@ let package = Package(
     .target(
       name: "DockrionProgram",
       dependencies: [
-        "DockrionCore", "DockrionServer",
+        "DockrionCore", "DockrionLoop", "DockrionServer",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),
@@ -58,7 +61,7 @@ let package = Package(
     .executableTarget(
       name: "DockrionCLI",
       dependencies: [
-        "CCurl", "DockrionCore", "DockrionProgram", "DockrionServer",
+        "CCurl", "DockrionCore", "DockrionLoop", "DockrionProgram", "DockrionServer",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),
@@ -70,18 +73,26 @@ let package = Package(
     .executableTarget(
       name: "TestAgents", dependencies: ["DockrionCore", "DockrionServer"], path: "Tests/TestAgents",
       swiftSettings: strict),
+    .target(
+      name: "TestSupport", dependencies: ["DockrionLoop"], path: "Tests/TestSupport", swiftSettings: strict),
     .testTarget(
       name: "DockrionCoreTests", dependencies: ["DockrionCore"], swiftSettings: strict),
     .testTarget(
+      name: "DockrionLoopTests", dependencies: ["DockrionCore", "DockrionLoop", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
       name: "DockrionServerTests",
       dependencies: [
-        "DockrionServer", "DockrionCLI", "SupportBotExample", "TestAgents",
+        "DockrionLoop", "DockrionServer", "DockrionCLI", "SupportBotExample", "TestAgents",
+        "TestSupport",
         .product(name: "Yams", package: "Yams"),
       ],
       swiftSettings: strict),
     .testTarget(
       name: "DockrionCLITests",
-      dependencies: ["DockrionCLI", "DockrionCore", "DockrionProgram", "SupportBotExample"],
+      dependencies: [
+        "DockrionCLI", "DockrionCore", "DockrionProgram", "SupportBotExample", "TestSupport",
+      ],
       resources: [.copy("Golden")], swiftSettings: strict),
   ]
 )

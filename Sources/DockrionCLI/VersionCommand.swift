@@ -1,4 +1,5 @@
 import ArgumentParser
+import DockrionLoop
 import DockrionProgram
 import DockrionServer
 import Foundation

@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 import Glibc
 import Logging
 
@@ -76,7 +77,8 @@ final class Server {
     site = SitePolicy(dockfile.expose, cors)
     router = Router(dockfile)
     metrics = Metrics(routes: router.metricNames)
-    let loop = try EventLoop()
+    _ = LibeventMessages.areLogged
+    let loop = try ServerError.translating { () throws(LoopError) in try EventLoop() }
     let deadlines = DeadlineQueues()
     (self.loop, self.deadlines) = (loop, deadlines)
     failures = FailureLog(logger, deadlines)
@@ -103,14 +105,15 @@ final class Server {
     let (connections, warning) = StartAdvice.connections(dockfile.runtime, descriptors: descriptors)
     logger.info("descriptor limit \(descriptors), at most \(connections) connections")
     if let warning { logger.warning("\(warning)") }
-    listener = try HTTPListener(
-      loop, deadlines,
-      HTTPListener.Limits(
-        maxConnections: connections, bodyBytes: dockfile.runtime.maxBodyBytes,
-        requestTimeoutSeconds: dockfile.runtime.requestTimeoutSeconds,
-        keepAliveSeconds: dockfile.runtime.keepAliveSeconds,
-        stallTimeoutSeconds: dockfile.runtime.stallTimeoutSeconds,
-        bufferedBytes: dockfile.runtime.maxBufferedBytes))
+    let limits = HTTPListener.Limits(
+      maxConnections: connections, bodyBytes: dockfile.runtime.maxBodyBytes,
+      requestTimeoutSeconds: dockfile.runtime.requestTimeoutSeconds,
+      keepAliveSeconds: dockfile.runtime.keepAliveSeconds,
+      stallTimeoutSeconds: dockfile.runtime.stallTimeoutSeconds,
+      bufferedBytes: dockfile.runtime.maxBufferedBytes)
+    listener = try ServerError.translating { () throws(LoopError) in
+      try HTTPListener(loop, deadlines, limits)
+    }
     var tail = ByteWriter()
     tail.append(",\"metadata\":{\"agent\":")
     tail.append(json: dockfile.agent.name)
@@ -133,11 +136,13 @@ final class Server {
   /// Opens the listeners; returns where clients reach them, such as `http://127.0.0.1:8080` or `unix:/run/d.sock`.
   func listen() throws(ServerError) -> Dockrion.Server.Address {
     if let path = dockfile.expose.unixSocket {
-      try listener.listen(unixSocket: path)
+      try ServerError.translating { () throws(LoopError) in try listener.listen(unixSocket: path) }
       return Dockrion.Server.Address(description: "unix:\(path)", port: nil)
     }
     let host = dockfile.expose.host
-    let port = try listener.listen(host: host, port: dockfile.expose.port)
+    let port = try ServerError.translating(advice: StartAdvice.binding) { () throws(LoopError) in
+      try listener.listen(host: host, port: dockfile.expose.port)
+    }
     let address = Dockrion.Server.Address(
       description: "http://\(host.contains(":") ? "[\(host)]" : host):\(port)", port: port)
     if let warning = StartAdvice.openAddress(dockfile, address.description) { logger.warning("\(warning)") }

@@ -1,3 +1,4 @@
+import DockrionLoop
 import Glibc
 
 /// Why a server could not start. The description is one line for a person.
@@ -24,5 +25,23 @@ public struct ServerError: Error, Sendable, CustomStringConvertible {
     self.errno = errno
     let sentence = errno == 0 ? context() : "\(context()): \(String(cString: strerror(errno)))"
     description = advice.map { "\(sentence); \($0)" } ?? sentence
+  }
+
+  /// Runs `body`, whose errors become this server's.
+  static func translating<Value>(
+    advice: (Int32) -> String? = { _ in nil }, _ body: () throws(LoopError) -> Value
+  ) throws(ServerError) -> Value {
+    do { return try body() } catch {
+      throw ServerError(error, advice: advice(error.errno))
+    }
+  }
+
+  private init(_ error: LoopError, advice: String?) {
+    let code: Code =
+      switch error.code {
+      case .bindFailed: .bindFailed
+      case .libeventFailed: .libeventFailed
+      }
+    self.init(code, errno: error.errno, error.context, advice: error.advice ?? advice)
   }
 }

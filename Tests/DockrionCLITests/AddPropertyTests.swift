@@ -1,5 +1,6 @@
 import DockrionCore
 import Foundation
+import TestSupport
 import Testing
 
 @testable import DockrionCLI
@@ -56,7 +57,7 @@ struct AddPropertyTests {
 
   /// Samples from a fixed seed, so that a failure comes back.
   private static func samples(_ count: Int) -> [Sample] {
-    var generator = SplitMix(state: 20_251_123)
+    var generator = SplitMix64(state: 20_251_123)
     return (0..<count).map { index in
       func pick(_ list: [String]) -> String { list[Int(generator.next() % UInt64(list.count))] }
       var before = pick(heads) + pick(agents) + pick(others)
@@ -154,7 +155,7 @@ struct AddPropertyTests {
   /// Files in which a line was lost, doubled, moved or put in: whatever comes out must be a Dockfile that says
   /// the same about everything else.
   @Test func neverChangesTheMeaningOfWhatItDoesNotOwn() throws {
-    var generator = SplitMix(state: 7)
+    var generator = SplitMix64(state: 7)
     let odd = [
       "streaming: {}", "agent: {name: b}", "  - x", "---", "...", "\tx: 1", "? streaming", ": y",
       "<<: *agent",
@@ -232,18 +233,5 @@ struct AddPropertyTests {
         #expect(Array(now.utf8) == Array(sample.text.utf8))
       }
     }
-  }
-}
-
-/// A small generator with a seed.
-struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
   }
 }

@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 import Glibc
 
 /// Who may call: section 7 of the wire protocol.

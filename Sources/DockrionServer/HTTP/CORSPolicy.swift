@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 
 /// `expose.cors`: which pages of other origins may call, and what they may send (the Fetch standard).
 struct CORSPolicy {

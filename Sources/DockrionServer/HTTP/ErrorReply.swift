@@ -1,3 +1,5 @@
+import DockrionLoop
+
 /// A reply that says why not: section 2 of the wire protocol.
 struct ErrorReply: Error {
   let status: Int

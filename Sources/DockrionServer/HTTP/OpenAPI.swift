@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 
 /// `GET /openapi.json`: the routes as OpenAPI 3.1, made from the router.
 struct OpenAPI {

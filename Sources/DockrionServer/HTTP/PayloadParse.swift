@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 
 /// A payload that an agent is to get.
 struct Payload {

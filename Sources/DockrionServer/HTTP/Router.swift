@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 
 /// What can be asked for.
 enum Endpoint: CaseIterable {

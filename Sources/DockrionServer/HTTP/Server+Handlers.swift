@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 
 // Requests: from a read request to a reply or to an agent that has been started.
 extension Server {

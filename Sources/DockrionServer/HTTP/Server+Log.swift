@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 import Logging
 
 // What the log and the access log say of requests and agents.

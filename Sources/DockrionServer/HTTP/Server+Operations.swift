@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 
 // Section 8 of the wire protocol: what operators and tools ask for.
 extension Server {

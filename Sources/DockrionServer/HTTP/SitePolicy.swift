@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 
 /// Which hosts the server answers for, and from which sites a browser may start agents.
 ///

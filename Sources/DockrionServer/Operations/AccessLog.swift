@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 import Logging
 
 /// One JSON line for each request, written at its end: `--access-log`.

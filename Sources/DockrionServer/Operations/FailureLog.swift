@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 import Logging
 
 /// What went wrong, in the log: section 2 of the wire protocol.

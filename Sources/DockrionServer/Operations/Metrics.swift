@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 import Foundation
 import Glibc
 

@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 import Synchronization
 
 /// Asks a server to stop, from any thread, before or while it serves.

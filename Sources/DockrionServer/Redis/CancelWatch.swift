@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 
 /// Waits for a run's end: for the message on its channel that tells it, and looks once a second in case that was lost.
 final class CancelWatch: DeadlineTarget {

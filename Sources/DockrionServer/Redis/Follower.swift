@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 
 /// Feeds the log of a run that executes elsewhere, or has ended, from Redis: what is stored, then what comes, with no
 /// hole and nothing twice. One serves all subscribers of that run here.

@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 
 /// One `POST /runs` on its way through Redis: the idempotency key, then the record.
 final class RedisAdmission: DeadlineTarget {

@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 import Logging
 
 /// Runs in Redis, shared with other servers: `docs/redis-schema.md` says how.

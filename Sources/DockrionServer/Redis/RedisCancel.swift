@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 
 /// The wish to cancel a run that another instance executes: `RUN_ID TOKEN` or `RUN_ID TOKEN REASON`, to its owner.
 struct RedisCancel {

@@ -1,6 +1,7 @@
 import CHiredis
 import CLibevent
 import DockrionCore
+import DockrionLoop
 import Glibc
 
 /// One connection to Redis on the event loop: connecting, signing in, timeouts, and coming back after a loss.

@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 
 /// This instance's sign of life in Redis, and its look at the signs of the others.
 ///

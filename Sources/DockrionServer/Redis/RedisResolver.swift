@@ -1,4 +1,5 @@
 import CLibevent
+import DockrionLoop
 import Glibc
 
 /// Turns a host's name into an address without holding the loop, through libevent's resolver.

@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 import Glibc
 
 /// Who keeps the runs whose agents execute here.

@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 
 /// One client of `/runs/{id}/events`: a cursor into the run's log.
 ///

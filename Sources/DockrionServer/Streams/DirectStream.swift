@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 
 /// Pattern A: one agent's events to the one client that asked for them, and no copy anywhere.
 final class DirectStream: EventSink, ExchangeOwner, DeadlineTarget {

@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 
 /// Server-Sent Events to one client: the head, chunks, heartbeats, the end.
 ///

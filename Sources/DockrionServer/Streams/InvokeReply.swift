@@ -1,4 +1,5 @@
 import DockrionCore
+import DockrionLoop
 
 /// `POST /invoke`: the agent's output in one piece.
 final class InvokeReply: EventSink, ExchangeOwner, DeadlineTarget {

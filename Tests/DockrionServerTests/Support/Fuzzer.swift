@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 
 /// Sends mutated requests over many connections at once and looks at what comes back.
 final class Fuzzer {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import DockrionServer
+@testable import DockrionLoop
 
 @Suite struct PeerSilenceTests {
   private static let patience = Duration.seconds(5)

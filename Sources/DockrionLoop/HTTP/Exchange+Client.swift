@@ -3,7 +3,7 @@ import Glibc
 
 extension Exchange {
   /// All `X-Forwarded-For` headers joined with commas; a proxy may append to the one it got or add one of its own.
-  func readForwardedFor() -> String? {
+  package func readForwardedFor() -> String? {
     var joined: String?
     var entry = firstHeader
     while let current = entry {

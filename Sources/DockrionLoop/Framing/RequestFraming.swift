@@ -5,8 +5,8 @@ import Glibc
 ///
 /// A value without a socket: the bytes of a connection go in as they come, and each answer is about the first of
 /// those that have not been answered for. evhttp gets heads as a whole, and of chunked bodies sizes and data alone.
-struct RequestFraming {
-  enum Step: Equatable {
+package struct RequestFraming {
+  package enum Step: Equatable {
     /// The first so many bytes are good as they are.
     case pass(Int)
     /// The first so many bytes are good, and evhttp gets these in their place.
@@ -30,9 +30,9 @@ struct RequestFraming {
   }
 
   /// Heads that evhttp got, a refused request's among them.
-  private(set) var requestCount = 0
+  package private(set) var requestCount = 0
   /// Why the last of them is refused.
-  private(set) var refusal: FramingRefusal?
+  package private(set) var refusal: FramingRefusal?
   private let bodyBytesMax: Int
   private var state = State.head
   private var head = RequestHead()
@@ -40,13 +40,13 @@ struct RequestFraming {
   private var trailerBytes = 0
 
   /// - Parameter bodyBytesMax: bytes of a body; 413 above it.
-  init(bodyBytesMax: Int) { self.bodyBytesMax = bodyBytesMax }
+  package init(bodyBytesMax: Int) { self.bodyBytesMax = bodyBytesMax }
 
   /// Whether nothing behind the last request is read.
-  var isOver: Bool { state == .over }
+  package var isOver: Bool { state == .over }
 
   /// True when that many bytes lie within a body; they are then good as they are.
-  mutating func passWithinBody(_ count: Int) -> Bool {
+  package mutating func passWithinBody(_ count: Int) -> Bool {
     guard case .body(let left) = state, left >= count else { return false }
     state = left == count ? .head : .body(left - count)
     return true
@@ -55,7 +55,7 @@ struct RequestFraming {
   /// Says what to do with the first of these bytes, of which there is at least one.
   ///
   /// After `.wait` the same bytes are shown again, with more behind them.
-  mutating func next(_ bytes: UnsafeRawBufferPointer) -> Step {
+  package mutating func next(_ bytes: UnsafeRawBufferPointer) -> Step {
     let state = state
     do throws(FramingRefusal) {
       switch state {

@@ -5,7 +5,7 @@ extension Exchange {
   /// `Origin` and `Sec-Fetch-Site`, by which a browser says where a request comes from; of several, the first.
   ///
   /// One walk for both, since every start of an agent asks: a name's first letter settles nearly all of them.
-  func readProvenance() -> (origin: String?, site: String?) {
+  package func readProvenance() -> (origin: String?, site: String?) {
     var (origin, site): (UnsafeMutablePointer<CChar>?, UnsafeMutablePointer<CChar>?)
     var entry = firstHeader
     while let current = entry {
@@ -23,7 +23,7 @@ extension Exchange {
   }
 
   /// The host that the request is for: that of a target that is a whole URL, else the `Host` header.
-  var authority: String? {
+  package var authority: String? {
     guard let elements = uri, let host = evhttp_uri_get_host(elements) else { return header("Host") }
     let port = evhttp_uri_get_port(elements)
     let name = String(cString: host)

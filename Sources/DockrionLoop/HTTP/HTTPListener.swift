@@ -3,14 +3,29 @@ import DockrionCore
 import Glibc
 
 /// evhttp and the sockets it accepts on: the one file's worth of server that libevent does for us.
-final class HTTPListener {
-  struct Limits {
-    var maxConnections: Int
-    var bodyBytes: Int
-    var requestTimeoutSeconds: Int
-    var keepAliveSeconds: Int
-    var stallTimeoutSeconds: Int
-    var bufferedBytes: Int
+package final class HTTPListener {
+  package struct Limits {
+    package var maxConnections: Int
+    package var bodyBytes: Int
+    package var requestTimeoutSeconds: Int
+    package var keepAliveSeconds: Int
+    package var stallTimeoutSeconds: Int
+    package var bufferedBytes: Int
+
+    /// - Parameters:
+    ///   - bodyBytes: bytes of a request's body.
+    ///   - bufferedBytes: bytes that may wait on all connections together.
+    package init(
+      maxConnections: Int, bodyBytes: Int, requestTimeoutSeconds: Int, keepAliveSeconds: Int,
+      stallTimeoutSeconds: Int, bufferedBytes: Int
+    ) {
+      self.maxConnections = maxConnections
+      self.bodyBytes = bodyBytes
+      self.requestTimeoutSeconds = requestTimeoutSeconds
+      self.keepAliveSeconds = keepAliveSeconds
+      self.stallTimeoutSeconds = stallTimeoutSeconds
+      self.bufferedBytes = bufferedBytes
+    }
   }
 
   /// evhttp's own callbacks on a bufferevent, which ours stand in for while a request is being answered.
@@ -19,23 +34,23 @@ final class HTTPListener {
     var event: bufferevent_event_cb?
   }
 
-  let limits: Limits
+  package let limits: Limits
   let deadlines: DeadlineQueues
   private let date = DateHeader()
   private(set) var callbacks = Callbacks()
   /// Bytes given to sockets, for the metrics.
-  var sentBytes = 0
+  package var sentBytes = 0
   /// Bytes that wait on all connections together, of requests that are not whole and of replies that are not sent;
   /// somewhat more than there are until the next count.
-  var bufferedBytes = 0
+  package var bufferedBytes = 0
   /// Told of a connection that is closed because too much waits on all together.
-  var onOverflow: (_ buffered: Int) -> Void = { _ in }
+  package var onOverflow: (_ buffered: Int) -> Void = { _ in }
   /// For whole replies; used and emptied within one call.
   var output = ByteWriter(capacity: 4096)
   /// Answers requests.
-  var handle: (Exchange) -> Void = { _ in }
+  package var handle: (Exchange) -> Void = { _ in }
   /// Told of each exchange that is over, while its request can still be read; nil where nobody wants to know.
-  var onEnd: ((Exchange) -> Void)?
+  package var onEnd: ((Exchange) -> Void)?
 
   private let loop: EventLoop
   private let http: OpaquePointer
@@ -54,11 +69,11 @@ final class HTTPListener {
   private var accepting = true
   private var stopped = false
 
-  init(_ loop: EventLoop, _ deadlines: DeadlineQueues, _ limits: Limits) throws(ServerError) {
+  package init(_ loop: EventLoop, _ deadlines: DeadlineQueues, _ limits: Limits) throws(LoopError) {
     self.loop = loop
     self.deadlines = deadlines
     self.limits = limits
-    guard let http = evhttp_new(loop.base) else { throw ServerError(.libeventFailed, "no memory for evhttp") }
+    guard let http = evhttp_new(loop.base) else { throw LoopError(.libeventFailed, "no memory for evhttp") }
     self.http = http
     evhttp_set_max_headers_size(http, DockrionCore.Limits.headerBytesMax)
     evhttp_set_max_body_size(http, Self.readBytesMax(limits))
@@ -76,7 +91,7 @@ final class HTTPListener {
   private static func readBytesMax(_ limits: Limits) -> Int { limits.bodyBytes * 2 }
 
   /// Connections that are open now.
-  var connectionCount: Int { openConnections + newborn.count + lingering.count }
+  package var connectionCount: Int { openConnections + newborn.count + lingering.count }
 
   /// The loop's clock, for deadlines.
   var now: Int64 { loop.now }
@@ -86,7 +101,7 @@ final class HTTPListener {
   // MARK: Accepting
 
   /// Listens on a TCP address; port 0 takes a free one. Returns the port.
-  func listen(host: String, port: Int) throws(ServerError) -> Int {
+  package func listen(host: String, port: Int) throws(LoopError) -> Int {
     let place = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     var address = sockaddr_storage()
     var length = Int32(MemoryLayout<sockaddr_storage>.size)
@@ -98,16 +113,16 @@ final class HTTPListener {
       }
     }
     guard parsed == 0 || port == 0 else {
-      throw ServerError(.bindFailed, "cannot listen on \(place): \"\(host)\" is not an IP address")
+      throw LoopError(.bindFailed, "cannot listen on \(place): \"\(host)\" is not an IP address")
     }
     if parsed != 0 { length = fillWithPortZero(&address, numeric) }
     guard length > 0 else {
-      throw ServerError(.bindFailed, "cannot listen on \(place): \"\(host)\" is not an IP address")
+      throw LoopError(.bindFailed, "cannot listen on \(place): \"\(host)\" is not an IP address")
     }
     let descriptor = socket(
       Int32(address.ss_family), Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue),
       0)
-    guard descriptor >= 0 else { throw ServerError(.bindFailed, errno: errno, "cannot listen on \(place)") }
+    guard descriptor >= 0 else { throw LoopError(.bindFailed, errno: errno, "cannot listen on \(place)") }
     var one: Int32 = 1
     setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, 4)
     // Accepted sockets inherit it. Without it a stream's second small write waits 40 ms for a delayed ACK.
@@ -128,8 +143,7 @@ final class HTTPListener {
     guard bound == 0, Glibc.listen(descriptor, 4096) == 0 else {
       let number = errno
       close(descriptor)
-      throw ServerError(
-        .bindFailed, errno: number, "cannot listen on \(place)", advice: StartAdvice.binding(number))
+      throw LoopError(.bindFailed, errno: number, "cannot listen on \(place)")
     }
     try accept(on: descriptor)
     var actual = sockaddr_in6()
@@ -157,12 +171,12 @@ final class HTTPListener {
   }
 
   /// Listens on a Unix socket. A socket file that nobody listens on is replaced; one that is in use is not.
-  func listen(unixSocket path: String) throws(ServerError) {
+  package func listen(unixSocket path: String) throws(LoopError) {
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     let bytes = Array(path.utf8)
     guard !bytes.isEmpty, bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
-      throw ServerError(.bindFailed, "cannot listen on \"\(path)\": a Unix socket's path has 1…107 bytes")
+      throw LoopError(.bindFailed, "cannot listen on \"\(path)\": a Unix socket's path has 1…107 bytes")
     }
     withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
     let size = socklen_t(MemoryLayout<sockaddr_un>.size)
@@ -177,16 +191,16 @@ final class HTTPListener {
     var info = stat()
     if lstat(path, &info) == 0 {
       guard info.st_mode & S_IFMT == S_IFSOCK else {
-        throw ServerError(.bindFailed, "cannot listen on \"\(path)\": a file that is no socket is there")
+        throw LoopError(.bindFailed, "cannot listen on \"\(path)\": a file that is no socket is there")
       }
       let probe = makeSocket()
-      guard probe >= 0 else { throw ServerError(.bindFailed, errno: errno, "cannot listen on \"\(path)\"") }
+      guard probe >= 0 else { throw LoopError(.bindFailed, errno: errno, "cannot listen on \"\(path)\"") }
       let refusal = with({ connect(probe, $0, $1) }) == 0 ? 0 : errno
       close(probe)
       // Refused: whoever listened has gone. A queue that is full (EAGAIN) belongs to somebody who hangs.
       guard refusal == ECONNREFUSED else {
         let isInUse = refusal == 0 || refusal == EAGAIN
-        throw ServerError(
+        throw LoopError(
           .bindFailed, errno: isInUse ? EADDRINUSE : refusal, "cannot listen on \"\(path)\"",
           advice: isInUse ? "stop the server that listens there, or take another path" : nil)
       }
@@ -196,19 +210,19 @@ final class HTTPListener {
     guard descriptor >= 0, with({ bind(descriptor, $0, $1) }) == 0, Glibc.listen(descriptor, 4096) == 0 else {
       let number = errno
       if descriptor >= 0 { close(descriptor) }
-      throw ServerError(.bindFailed, errno: number, "cannot listen on \"\(path)\"")
+      throw LoopError(.bindFailed, errno: number, "cannot listen on \"\(path)\"")
     }
     unixSocketPath = path
     try accept(on: descriptor)
   }
 
-  private func accept(on descriptor: Int32) throws(ServerError) {
+  private func accept(on descriptor: Int32) throws(LoopError) {
     let flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC
     guard let listener = evconnlistener_new(loop.base, nil, nil, flags, 0, descriptor),
       evhttp_bind_listener(http, listener) != nil
     else {
       close(descriptor)
-      throw ServerError(.libeventFailed, "no memory for a listener")
+      throw LoopError(.libeventFailed, "no memory for a listener")
     }
     // Out of descriptors: without a pause libevent would call accept again at once, for ever. The callback's
     // context is evhttp's, so the pause is noticed at the end of the tick.
@@ -316,16 +330,16 @@ final class HTTPListener {
   }
 
   /// True while bytes of some reply or stream wait to be sent. It looks at every connection.
-  var hasUnsentBytes: Bool { connections.contains { $0.backlog > 0 } }
+  package var hasUnsentBytes: Bool { connections.contains { $0.backlog > 0 } }
 
   /// True when something must be done that no event will announce.
-  var hasWork: Bool {
+  package var hasWork: Bool {
     !finishing.isEmpty || !closing.isEmpty || !orphans.isEmpty || !newborn.isEmpty || !lingeringSoon.isEmpty
       || !lingeringOver.isEmpty
   }
 
   /// Hands answered requests back to evhttp, closes and frees what the tick has left behind.
-  func reap() {
+  package func reap() {
     adopt()
     while !finishing.isEmpty || !closing.isEmpty || !orphans.isEmpty {
       let (answered, closed, freed) = (finishing, closing, orphans)
@@ -369,10 +383,10 @@ final class HTTPListener {
   }
 
   /// When accepting goes on after the process had run out of descriptors; nil when it has not.
-  private(set) var acceptsAgainAt: Int64?
+  package private(set) var acceptsAgainAt: Int64?
 
   /// Accepts nobody any more and closes every connection.
-  func stop() {
+  package func stop() {
     stopped = true
     for listener in listeners { evconnlistener_disable(listener) }
     adopt()

@@ -1,5 +1,5 @@
 /// Why a client's stream ended, as `dockrion_streams_closed_total` counts it.
-enum CloseReason: String, CaseIterable {
+package enum CloseReason: String, CaseIterable {
   /// The terminal event was delivered.
   case finished
   /// The client closed, or its connection broke.

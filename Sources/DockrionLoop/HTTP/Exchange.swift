@@ -3,7 +3,7 @@ import DockrionCore
 import Glibc
 
 /// What an exchange tells the one who answers it.
-protocol ExchangeOwner: AnyObject {
+package protocol ExchangeOwner: AnyObject {
   /// The client is gone, or was closed; nothing more can be sent.
   func connectionClosed(_ reason: CloseReason)
   /// Bytes that had to wait are on their way.
@@ -14,24 +14,24 @@ protocol ExchangeOwner: AnyObject {
 ///
 /// It is answered once: with `reply`, or with `startStream`, `send` and `endStream`. An exchange that is dropped
 /// unanswered stays open, so every handler answers or hands it on.
-final class Exchange {
-  let connection: Connection
+package final class Exchange {
+  package let connection: Connection
   /// When the request had been read, on the listener's clock.
-  let startedAt: Int64
+  package let startedAt: Int64
   /// The route's number for the metrics.
-  var route = 0
+  package var route = 0
   /// Who wants to hear of the client while the reply is outstanding.
-  var owner: (any ExchangeOwner)?
+  package var owner: (any ExchangeOwner)?
   /// Why it can only be refused, and its connection closed: it is no request as HTTP has them.
-  var refusal: FramingRefusal?
+  package var refusal: FramingRefusal?
   /// `X-Forwarded-For`, kept for the log where some proxies are trusted.
-  var forwardedFor: String?
+  package var forwardedFor: String?
   /// Whom it is about, once that is known.
-  var identity: EventEncoder.Identity?
+  package var identity: EventEncoder.Identity?
   /// The status that was sent; 0 before.
-  private(set) var status = 0
+  package private(set) var status = 0
   /// `User-Agent`, kept where the headers are dropped before the end and somebody wants to know.
-  private(set) var userAgent: String?
+  package private(set) var userAgent: String?
   private var request: RequestPointer?
   private var mustClose = false
   private var isUnread = false
@@ -45,20 +45,20 @@ final class Exchange {
   }
 
   /// Bytes of the reply that the socket has taken.
-  var sentBytes: Int { max(0, connection.repliedBytes - repliedBefore - connection.backlog) }
+  package var sentBytes: Int { max(0, connection.repliedBytes - repliedBefore - connection.backlog) }
 
   // MARK: The request
 
   /// False once the client is gone or the reply has ended.
-  var isOpen: Bool { request != nil }
+  package var isOpen: Bool { request != nil }
 
-  var method: HTTPMethod { HTTPMethod(request?.pointee.type ?? EVHTTP_REQ_GET) }
+  package var method: HTTPMethod { HTTPMethod(request?.pointee.type ?? EVHTTP_REQ_GET) }
 
   /// The target, taken apart by libevent.
   var uri: OpaquePointer? { request?.pointee.uri_elems }
 
   /// The path, percent-encoded as it was sent.
-  var path: String {
+  package var path: String {
     guard let elements = uri, let path = evhttp_uri_get_path(elements) else {
       return ""
     }
@@ -66,7 +66,7 @@ final class Exchange {
   }
 
   /// The query without its question mark, percent-encoded.
-  var query: String? {
+  package var query: String? {
     guard let elements = uri, let query = evhttp_uri_get_query(elements) else {
       return nil
     }
@@ -74,13 +74,15 @@ final class Exchange {
   }
 
   /// A header's value; of several, the first.
-  func header(_ name: StaticString) -> String? { rawHeader(name).map { String(cString: $0) } }
+  package func header(_ name: StaticString) -> String? { rawHeader(name).map { String(cString: $0) } }
 
   /// The same for a name that is not known before.
-  func header(named name: String) -> String? { rawHeader(name, strlen(name)).map { String(cString: $0) } }
+  package func header(named name: String) -> String? {
+    rawHeader(name, strlen(name)).map { String(cString: $0) }
+  }
 
   /// True when there is that header with exactly that value.
-  func hasHeader(_ name: StaticString, _ value: StaticString) -> Bool {
+  package func hasHeader(_ name: StaticString, _ value: StaticString) -> Bool {
     rawHeader(name).map { strcmp($0, value.utf8Start) == 0 } ?? false
   }
 
@@ -103,7 +105,7 @@ final class Exchange {
   var firstHeader: UnsafeMutablePointer<evkeyval>? { request?.pointee.input_headers.pointee.tqh_first }
 
   /// Looks at the body in one piece.
-  func withBody<T>(_ body: (UnsafeRawBufferPointer) throws -> T) rethrows -> T {
+  package func withBody<T>(_ body: (UnsafeRawBufferPointer) throws -> T) rethrows -> T {
     guard let buffer = request?.pointee.input_buffer, evbuffer_get_length(buffer) > 0 else {
       return try body(UnsafeRawBufferPointer(start: nil, count: 0))
     }
@@ -112,10 +114,10 @@ final class Exchange {
   }
 
   /// Bytes of the body that are still held.
-  var bodyCount: Int { request?.pointee.input_buffer.map { evbuffer_get_length($0) } ?? 0 }
+  package var bodyCount: Int { request?.pointee.input_buffer.map { evbuffer_get_length($0) } ?? 0 }
 
   /// Frees the body's memory, for exchanges that last.
-  func dropBody() {
+  package func dropBody() {
     if let buffer = request?.pointee.input_buffer { evbuffer_drain(buffer, evbuffer_get_length(buffer)) }
     connection.countReceived()
     if connection.listener.onEnd != nil { userAgent = header("User-Agent") }
@@ -123,7 +125,7 @@ final class Exchange {
   }
 
   /// Frees the body's memory where it is worth a call: an agent may think for long.
-  func dropLargeBody() {
+  package func dropLargeBody() {
     guard let buffer = request?.pointee.input_buffer else { return }
     let count = evbuffer_get_length(buffer)
     guard count > 4096 else { return }
@@ -164,7 +166,7 @@ final class Exchange {
   }
 
   /// Closes the connection after the reply, since what follows the head cannot be trusted to be a request.
-  func closeAfterReply() {
+  package func closeAfterReply() {
     mustClose = true
     isUnread = true
   }
@@ -172,8 +174,9 @@ final class Exchange {
   // MARK: The reply
 
   /// Sends a whole reply. A `HEAD` request gets the head alone.
-  func reply(_ status: Int, _ headers: [(String, String)], body: UnsafeRawBufferPointer, contentType: String?)
-  {
+  package func reply(
+    _ status: Int, _ headers: [(String, String)], body: UnsafeRawBufferPointer, contentType: String?
+  ) {
     guard let request else { return }
     let listener = connection.listener
     listener.output.removeAll(keepingAtMost: 256 << 10)
@@ -197,10 +200,10 @@ final class Exchange {
   }
 
   /// True when the stream's body is chunked; an HTTP/1.0 client reads to the end of the connection.
-  private(set) var isChunked = false
+  package private(set) var isChunked = false
 
   /// Puts the head of a stream into `head`; whoever asks sends it.
-  func startStream(_ headers: [(String, String)], requestID: String?, head: inout ByteWriter) {
+  package func startStream(_ headers: [(String, String)], requestID: String?, head: inout ByteWriter) {
     isChunked = isHTTP11
     if !isHTTP11 { mustClose = true }
     writeStatus(200, to: &head)
@@ -218,7 +221,7 @@ final class Exchange {
   }
 
   /// True for a `HEAD` request, whose stream has no body.
-  var isHead: Bool { request?.pointee.type == EVHTTP_REQ_HEAD }
+  package var isHead: Bool { request?.pointee.type == EVHTTP_REQ_HEAD }
 
   private func writeStatus(_ status: Int, to out: inout ByteWriter) {
     self.status = status
@@ -250,7 +253,7 @@ final class Exchange {
   }
 
   /// Says that the reply is complete; the listener tells evhttp at the end of the tick.
-  func finish() {
+  package func finish() {
     guard isOpen else { return }
     connection.listener.finishSoon(self)
   }

@@ -1,19 +1,19 @@
 import Foundation
 
 /// What one hostile client says, and how it leaves; a function of its seed.
-struct Conversation {
-  enum Ending: CaseIterable { case close, reset, halfClose, neverRead }
+package struct Conversation {
+  package enum Ending: CaseIterable { case close, reset, halfClose, neverRead }
 
-  private(set) var requestCount = 0
+  package private(set) var requestCount = 0
   /// What is sent, each with a send of its own; none is empty.
-  let pieces: [[UInt8]]
-  let ending: Ending
+  package let pieces: [[UInt8]]
+  package let ending: Ending
   /// Bytes of replies after which the client leaves.
-  let bytesWanted: Int
+  package let bytesWanted: Int
   /// Seconds after which it leaves anyhow.
-  let patience: Double
+  package let patience: Double
 
-  init(seed: UInt64) {
+  package init(seed: UInt64) {
     var random = SplitMix64(state: seed)
     var bytes: [UInt8] = []
     let pipeline = random.chance(0.2) ? Int.random(in: 2...12, using: &random) : 1
@@ -119,7 +119,7 @@ struct Conversation {
   }
 
   /// Changes a few places of it.
-  static func mutate(_ bytes: inout [UInt8], _ random: inout SplitMix64) {
+  package static func mutate(_ bytes: inout [UInt8], _ random: inout SplitMix64) {
     for _ in 0..<Int.random(in: 1...4, using: &random) where !bytes.isEmpty {
       let at = Int.random(in: 0..<bytes.count, using: &random)
       let end = min(bytes.count, at + .random(in: 1...16, using: &random))
@@ -201,20 +201,4 @@ struct Conversation {
     "GET /health HTTP/1.1\r\nHost: a\r\n\r\n", "Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n",
     "0\r\n\r\n", String(repeating: "A", count: 5000),
   ]
-}
-
-/// Steele, Lea and Flood's generator: small, and the same everywhere.
-struct SplitMix64: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
-  }
-
-  mutating func byte() -> UInt8 { UInt8(truncatingIfNeeded: next()) }
-  mutating func chance(_ share: Double) -> Bool { Double.random(in: 0..<1, using: &self) < share }
 }

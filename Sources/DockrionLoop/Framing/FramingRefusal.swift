@@ -1,18 +1,18 @@
 /// Why a connection's bytes are no request of HTTP that could be answered otherwise.
 ///
 /// Where one request ends and the next begins is in doubt from here on, so nothing behind it is read.
-struct FramingRefusal: Error, Equatable {
+package struct FramingRefusal: Error, Equatable {
   /// 400, or what RFC 9110 has for the case: 413, 417, 431, 501.
-  let status: Int
-  let message: String
+  package let status: Int
+  package let message: String
 
-  init(_ message: String, status: Int = 400) {
+  package init(_ message: String, status: Int = 400) {
     self.message = message
     self.status = status
   }
 
   /// - Parameter value: what was sent; its beginning is quoted.
-  init(_ what: String, _ value: UnsafeRawBufferPointer, _ why: String, status: Int = 400) {
+  package init(_ what: String, _ value: UnsafeRawBufferPointer, _ why: String, status: Int = 400) {
     self.init("\(what): \"\(String(decoding: value.prefix(60), as: UTF8.self))\" \(why)", status: status)
   }
 }

@@ -2,15 +2,15 @@ import DockrionCore
 import Glibc
 
 /// The methods that routes are made of; every other one is `other`.
-enum HTTPMethod: Int, CaseIterable {
+package enum HTTPMethod: Int, CaseIterable {
   case get, head, post, delete, options, other
 
-  var name: String { "\(self)".uppercased() }
+  package var name: String { "\(self)".uppercased() }
 }
 
 /// The reason phrases of RFC 9110 for the statuses that are used.
-enum HTTPStatus {
-  static func phrase(_ status: Int) -> StaticString {
+package enum HTTPStatus {
+  package static func phrase(_ status: Int) -> StaticString {
     switch status {
     case 200: "OK"
     case 202: "Accepted"

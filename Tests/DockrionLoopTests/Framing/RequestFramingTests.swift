@@ -1,6 +1,7 @@
+import TestSupport
 import Testing
 
-@testable import DockrionServer
+@testable import DockrionLoop
 
 @Suite struct RequestFramingTests {
   private static let post = "POST /invoke HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"

@@ -5,9 +5,9 @@ import Glibc
 /// The reactor: one `event_base`, driven by one thread, woken by one `eventfd`.
 ///
 /// Nothing here may be called from another thread, except `Wakeup.wake`.
-final class EventLoop {
-  let base: OpaquePointer
-  let wakeup: Wakeup
+package final class EventLoop {
+  package let base: OpaquePointer
+  package let wakeup: Wakeup
   private let thread = pthread_self()
   private var wakeEvent: OpaquePointer?
   private var timer: OpaquePointer?
@@ -16,22 +16,17 @@ final class EventLoop {
   private var onSignal: ((Int32) -> Void)?
   private var readAt: Int64 = 0
 
-  /// One callback for all loops of the process, set once.
-  private static let logsToOurs: Void = event_set_log_callback { severity, message in
-    if severity >= EVENT_LOG_WARN, let message { LibeventLog.write(String(cString: message)) }
-  }
-
-  init() throws(ServerError) {
-    _ = Self.logsToOurs
+  package init() throws(LoopError) {
+    _ = LibeventLog.isAttached
     guard let config = event_config_new() else {
-      throw ServerError(.libeventFailed, "no memory for the event loop")
+      throw LoopError(.libeventFailed, "no memory for the event loop")
     }
     defer { event_config_free(config) }
     // The eventfd is the only crossing between threads, and no descriptor is duplicated.
     let flags = EVENT_BASE_FLAG_NOLOCK.rawValue | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST.rawValue
     event_config_set_flag(config, Int32(flags))
     guard let base = event_base_new_with_config(config) else {
-      throw ServerError(.libeventFailed, errno: errno, "cannot create an event loop")
+      throw LoopError(.libeventFailed, errno: errno, "cannot create an event loop")
     }
     self.base = base
     wakeup = try Wakeup()
@@ -43,7 +38,7 @@ final class EventLoop {
       base, -1, 0, { _, _, me in Unmanaged<EventLoop>.fromOpaque(me!).takeUnretainedValue().timerAt = nil },
       me)
     guard let wakeEvent, timer != nil, event_add(wakeEvent, nil) == 0 else {
-      throw ServerError(.libeventFailed, errno: errno, "cannot watch the wake-up descriptor")
+      throw LoopError(.libeventFailed, errno: errno, "cannot watch the wake-up descriptor")
     }
   }
 
@@ -53,25 +48,25 @@ final class EventLoop {
   }
 
   /// `CLOCK_MONOTONIC` in nanoseconds, read at most once a turn and once after it: for deadlines, which tolerate that.
-  var now: Int64 {
+  package var now: Int64 {
     if readAt == 0 { readAt = Clock.monotonicNanoseconds() }
     return readAt
   }
 
   /// Reads the clock anew.
-  func refreshNow() -> Int64 {
+  package func refreshNow() -> Int64 {
     readAt = Clock.monotonicNanoseconds()
     return readAt
   }
 
   /// Runs the callbacks of what is ready; waits for something when `waiting`.
-  func turn(waiting: Bool) {
+  package func turn(waiting: Bool) {
     readAt = 0
     event_base_loop(base, waiting ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK)
   }
 
   /// Makes a waiting `turn` return at that moment of `CLOCK_MONOTONIC`, in nanoseconds, or a little after.
-  func wake(at deadline: Int64?, now: Int64) {
+  package func wake(at deadline: Int64?, now: Int64) {
     guard let deadline, let timer else { return }
     if let timerAt, timerAt <= deadline { return }
     // Rounded up to a millisecond, so that the deadline has passed when the timer fires.
@@ -82,7 +77,7 @@ final class EventLoop {
   }
 
   /// Calls `body` in a turn of the loop whenever one of the signals arrives.
-  func handleSignals(_ numbers: [Int32], _ body: @escaping (Int32) -> Void) {
+  package func handleSignals(_ numbers: [Int32], _ body: @escaping (Int32) -> Void) {
     onSignal = body
     // A parent may have started us with them blocked, and a mask is inherited.
     var set = sigset_t()
@@ -99,31 +94,31 @@ final class EventLoop {
   }
 
   /// Gives the signals back to whatever they did before.
-  func releaseSignals() {
+  package func releaseSignals() {
     for event in signals { event_free(event) }
     signals.removeAll()
   }
 
   /// Traps when the caller is on another thread: at borders, where C or a wake-up enters.
-  func preconditionOnLoop() {
+  package func preconditionOnLoop() {
     precondition(pthread_equal(thread, pthread_self()) != 0, "this belongs to the event loop's thread")
   }
 }
 
 /// The descriptor that wakes a waiting loop from any thread. It outlives the loop for as long as a worker has it.
-final class Wakeup: Sendable {
-  let descriptor: Int32
+package final class Wakeup: Sendable {
+  package let descriptor: Int32
 
-  init() throws(ServerError) {
+  package init() throws(LoopError) {
     descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
     guard descriptor >= 0 else {
-      throw ServerError(.libeventFailed, errno: errno, "cannot create an eventfd")
+      throw LoopError(.libeventFailed, errno: errno, "cannot create an eventfd")
     }
   }
 
   deinit { close(descriptor) }
 
-  func wake() {
+  package func wake() {
     var one: UInt64 = 1
     // It fails only when the counter is full, and then the loop has an edge already.
     _ = write(descriptor, &one, 8)

@@ -1,15 +1,15 @@
-@testable import DockrionServer
+import DockrionLoop
 
 /// What becomes of a connection's bytes when they come in these pieces, as `RequestGate` handles them.
-struct FramingRun: Equatable {
-  private(set) var out: [UInt8] = []
-  private(set) var requests = 0
-  private(set) var refusal: FramingRefusal?
-  private(set) var isOver = false
+package struct FramingRun: Equatable {
+  package private(set) var out: [UInt8] = []
+  package private(set) var requests = 0
+  package private(set) var refusal: FramingRefusal?
+  package private(set) var isOver = false
   /// Bytes about which nothing can be said yet.
-  private(set) var waiting: [UInt8] = []
+  package private(set) var waiting: [UInt8] = []
 
-  init(_ pieces: [ArraySlice<UInt8>], bodyBytesMax: Int = 2 << 20) {
+  package init(_ pieces: [ArraySlice<UInt8>], bodyBytesMax: Int = 2 << 20) {
     var framing = RequestFraming(bodyBytesMax: bodyBytesMax)
     for piece in pieces {
       waiting += piece
@@ -18,7 +18,7 @@ struct FramingRun: Equatable {
     (requests, refusal, isOver) = (framing.requestCount, framing.refusal, framing.isOver)
   }
 
-  init(_ text: String) { self.init([ArraySlice(text.utf8)]) }
+  package init(_ text: String) { self.init([ArraySlice(text.utf8)]) }
 
   private mutating func take(_ framing: inout RequestFraming) {
     var used = 0
@@ -43,6 +43,6 @@ struct FramingRun: Equatable {
     waiting.removeFirst(used)
   }
 
-  var refusalStatus: Int? { refusal?.status }
-  var text: String { String(decoding: out, as: UTF8.self) }
+  package var refusalStatus: Int? { refusal?.status }
+  package var text: String { String(decoding: out, as: UTF8.self) }
 }

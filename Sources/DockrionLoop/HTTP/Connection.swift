@@ -10,7 +10,7 @@ typealias RequestPointer = UnsafeMutablePointer<evhttp_request>
 /// bufferevent's output, which writes it when it can. evhttp reads and parses requests, and is told through
 /// `evhttp_send_reply_end` when one has been answered. While one is being answered the bufferevent's callbacks are
 /// ours, so that a client that goes away is noticed at once; libevent would look only after a first write.
-final class Connection: DeadlineTarget {
+package final class Connection: DeadlineTarget {
   let listener: HTTPListener
   private let evcon: OpaquePointer
   private let buffer: OpaquePointer
@@ -65,7 +65,7 @@ final class Connection: DeadlineTarget {
   }
 
   /// The peer's IP address; it says nothing on a Unix socket.
-  var peerAddress: String {
+  package var peerAddress: String {
     var (text, port): (UnsafeMutablePointer<CChar>?, UInt16) = (nil, 0)
     evhttp_connection_get_peer(evcon, &text, &port)
     return text.map { String(cString: $0) } ?? ""
@@ -152,7 +152,7 @@ final class Connection: DeadlineTarget {
 
   /// True when the peer has acknowledged nothing for that long of what had been sent by then; to be asked before
   /// something is sent. Always false for a Unix socket.
-  func isPeerSilent(seconds: Int) -> Bool {
+  package func isPeerSilent(seconds: Int) -> Bool {
     var info = tcp_info()
     var size = socklen_t(MemoryLayout<tcp_info>.size)
     var unacknowledged: Int32 = 0
@@ -172,10 +172,10 @@ final class Connection: DeadlineTarget {
   var buffered: Int { received + countedUnsent }
 
   /// Bytes that the socket has not taken yet.
-  var backlog: Int { evbuffer_get_length(bufferevent_get_output(buffer)) }
+  package var backlog: Int { evbuffer_get_length(bufferevent_get_output(buffer)) }
 
   /// Sends bytes, keeping what the socket does not take.
-  func send(_ bytes: UnsafeRawBufferPointer) {
+  package func send(_ bytes: UnsafeRawBufferPointer) {
     guard isOpen, !closing, let base = bytes.baseAddress else { return }
     listener.sentBytes += bytes.count
     repliedBytes &+= bytes.count
@@ -234,7 +234,7 @@ final class Connection: DeadlineTarget {
     deadline = listener.deadlines.set(after: Int64(seconds) * 1_000_000_000, now: listener.now, self)
   }
 
-  func deadlinePassed(_ tag: UInt8) {
+  package func deadlinePassed(_ tag: UInt8) {
     deadline = nil
     let sent = queuedBytes - backlog
     if backlog > 0, sent > sentAtDeadline {
@@ -245,7 +245,7 @@ final class Connection: DeadlineTarget {
   }
 
   /// Closes the connection at the end of the tick.
-  func close(_ reason: CloseReason) {
+  package func close(_ reason: CloseReason) {
     guard isOpen, !closing else { return }
     closing = true
     if closeReason == nil { closeReason = reason }
