@@ -27,7 +27,7 @@ final class RedisAdmission: DeadlineTarget {
 
   private func claim(replacing old: String) {
     guard let key = request.key else { return create() }
-    backend.connection(for: run.id).run(
+    backend.connection(of: run).run(
       .claim, keys: [backend.keys.idempotency(key.text)], count: 3,
       arguments: { command in
         command.add(backend.claim(of: run))
@@ -83,7 +83,7 @@ final class RedisAdmission: DeadlineTarget {
       return then(.failure(error))
     }
     backend.expect(run)
-    backend.createRecord(of: run) { [self] reply in
+    backend.createRecord(of: run, isUnique: request.id == nil) { [self] reply in
       if let problem = reply.problem { return fail(reply, "EVALSHA (create)", problem) }
       guard reply.int == 1 else {
         backend.releaseKey(of: run)
@@ -100,7 +100,7 @@ final class RedisAdmission: DeadlineTarget {
       backend.adopt(run)
       return then(.success(.new(run)))
     }
-    backend.connection(for: run.id).send(RedisCommand("GET", backend.keys.idempotency(key.text))) {
+    backend.connection(of: run).send(RedisCommand("GET", backend.keys.idempotency(key.text))) {
       [self] reply in
       if let problem = reply.problem { return fail(reply, "GET", problem) }
       guard let held = reply.text, held != backend.claim(of: run) else {

@@ -4,16 +4,31 @@ import DockrionCore
 extension RedisBackend {
   // MARK: Connections
 
-  /// The connection that carries a run's commands, so that their order holds.
-  func connection(for id: String) -> RedisConnection { connections[place(of: id)] }
-
-  /// What lists a run on its connection.
-  func listing(for id: String) -> RunListing { listings[place(of: id)] }
-
-  private func place(of id: String) -> Int {
+  /// The connection that carries what is asked of a run that others execute, so that its order holds.
+  func connection(for id: String) -> RedisConnection {
     var hash: UInt32 = 2_166_136_261
     for byte in id.utf8 { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
-    return Int(hash) % connections.count
+    return connections[Int(hash) % connections.count]
+  }
+
+  /// The connection that carries the commands of a run that executes here, so that their order holds.
+  func connection(of run: Run) -> RedisConnection { listing(of: run).connection }
+
+  /// What lists a run on its connection.
+  func listing(of run: Run) -> RunListing {
+    if let listing = run.listing { return listing }
+    run.listing = listingOfTick
+    return listingOfTick
+  }
+
+  /// Where the runs go that this tick brings: all to one connection, since a write and a read for each connection cost
+  /// more than the commands; and the next tick's to the next one, so that no connection carries all large events.
+  private var listingOfTick: RunListing {
+    for offset in listings.indices {
+      let listing = listings[(turn + offset) % listings.count]
+      if listing.connection.isReady { return listing }
+    }
+    return listings[turn]
   }
 
   /// A connection for what belongs to no run; nil while there is none.
@@ -44,7 +59,7 @@ extension RedisBackend {
     settleUnconfirmed()
     lease.connected()
     // What was under way when the connection was lost may have been carried out or not.
-    for run in Array(owned.values) where self.connection(for: run.id) === connection { run.journal?.probe() }
+    for run in Array(owned.values) where self.connection(of: run) === connection { run.journal?.probe() }
     for follower in Array(followers.values) where self.connection(for: follower.feed.id) === connection {
       follower.commandsAreBack()
     }

@@ -5,36 +5,66 @@ extension RedisBackend {
   // MARK: The runs of this instance
 
   var keepSeconds: Int { Limits.redisSettleSeconds }
-  var hasUnstored: Bool { owned.values.contains { $0.hasEnded && $0.journal?.isSettled == false } }
+  var hasUnstored: Bool { writing.contains { $0.lacksEnd } }
   var redisFigures: Metrics.Redis? {
-    let pending = owned.values.reduce(0) { sum, run in
-      sum + (run.journal.map { max(0, run.log.lastSequence - $0.stored) } ?? 0)
-    }
+    let pending = writing.reduce(0) { $0 + $1.waitingEvents }
     return Metrics.Redis(isUp: isUp, losses: reconnects, pendingEvents: pending, pendingBytes: waitingBytes)
   }
   /// Seconds that the keys of a run that has not ended live: every instance may be lost.
   var lifetimeSeconds: Int { server.dockfile.streaming.maxRunSeconds + retentionSeconds }
 
-  /// Writes a run's record; false in the answer when there is one already.
-  func createRecord(of run: Run, _ then: @escaping (RedisReply) -> Void) {
-    let (connection, listing) = (connection(for: run.id), listing(for: run.id))
-    let fields = RedisRecord.created(run.record, owner: instance, key: run.idempotencyKey?.text)
+  /// Writes a run's record; 0 in the answer when there is one already.
+  ///
+  /// - Parameter isUnique: the id was made here for this run, so that there can be none.
+  func createRecord(of run: Run, isUnique: Bool, _ then: @escaping (RedisReply) -> Void) {
+    let listing = listing(of: run)
     // Before the record: a run that is listed and does not exist does no harm, one that nobody would look for does.
     listing.own(run.id) { [unowned self] outcome in
-      connection.run(
-        .create, keys: [keys.run(run.id).record, keys.run(run.id).events], count: 1 + fields.count * 2,
-        arguments: { command in
-          command.add("\(lifetimeSeconds)")
-          for (name, value) in fields {
-            command.add(name)
-            value.withUnsafeBytes { command.add($0) }
-          }
-        },
-        { reply in
-          if let refusal = outcome.refusal { return then(refusal) }
-          if reply.int == 1 { listing.made(run.id, at: run.createdAt) }
-          then(reply)
-        })
+      let made = { (reply: RedisReply) in
+        if let refusal = outcome.refusal { return then(refusal) }
+        if reply.int == 1 { listing.made(run.id, at: run.createdAt) }
+        then(reply)
+      }
+      if isUnique { return create(run, listing.connection, made) }
+      createIfNew(run, listing.connection, made)
+    }
+  }
+
+  private func createIfNew(_ run: Run, _ connection: RedisConnection, _ then: @escaping (RedisReply) -> Void)
+  {
+    let fields = RedisRecord.created(
+      run.createdAt, server.dockfile.agent, owner: instance, key: run.idempotencyKey?.text)
+    let keys = keys.run(run.id)
+    connection.run(
+      .create, keys: [keys.record, keys.events], count: 1 + fields.count * 2,
+      arguments: { command in
+        command.add("\(lifetimeSeconds)")
+        for (name, value) in fields {
+          command.add(name)
+          value.withUnsafeBytes { command.add($0) }
+        }
+      }, then)
+  }
+
+  /// Without a script, which takes Redis twice as long. Where the second command does not come through, the run is listed
+  /// all the same, and whoever ends it gives its record a time to live.
+  private func create(_ run: Run, _ connection: RedisConnection, _ then: @escaping (RedisReply) -> Void) {
+    let record = keys.run(run.id).record
+    let key = run.idempotencyKey?.text
+    let command = RedisCommand(words: 3 + createdFields.count + (key == nil ? 0 : 2))
+    command.add("HSET")
+    command.add(record)
+    if let key {
+      command.add("idempotency_key")
+      command.add(key)
+    }
+    command.add(createdFields)
+    command.add("\(run.createdAt)")
+    let outcome = RedisOutcome()
+    connection.send(command) { if $0.problem != nil { outcome.refusal = $0 } }
+    connection.send(RedisCommand("EXPIRE", record, lifetime)) { reply in
+      // A record that is gone at once: nobody knows what became of it.
+      then(outcome.refusal ?? (reply.int == 0 ? .disconnected : reply))
     }
   }
 
@@ -43,7 +73,7 @@ extension RedisBackend {
     noLongerExpects(run)
     // Another request may be making a run of that id, or have made it.
     guard !knows(run.id) else { return }
-    connection(for: run.id).send(RedisCommand("SREM", keys.owned(instance), run.id)) { _ in }
+    connection(of: run).send(RedisCommand("SREM", keys.owned(instance), run.id)) { _ in }
   }
 
   /// What Redis has still to get cannot go, so there must be room for an event before it is kept.
@@ -90,10 +120,11 @@ extension RedisBackend {
 
   /// The end of a run is in Redis.
   func settled(_ run: Run) {
-    listing(for: run.id).ended(run.id)
+    listing(of: run).ended(run.id)
     if let key = run.idempotencyKey {
-      connection(for: run.id).send(RedisCommand("EXPIRE", keys.idempotency(key.text), "\(retentionSeconds)"))
-      { _ in }
+      connection(of: run).send(RedisCommand("EXPIRE", keys.idempotency(key.text), "\(retentionSeconds)")) {
+        _ in
+      }
     }
   }
 
@@ -160,10 +191,7 @@ extension RedisBackend {
       settleUnconfirmed()
       keepConnections()
     }
-    for run in Array(owned.values) {
-      run.journal?.pump()
-      if run.feed.shownThrough != nil, !isWithholding { run.journal?.probe() }
-    }
+    for journal in Array(writing) { journal.lookAfter() }
     if followed { for follower in Array(followers.values) { follower.check() } }
   }
 

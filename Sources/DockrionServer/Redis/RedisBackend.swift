@@ -19,11 +19,17 @@ final class RedisBackend: RunBackend, RunKeeper {
   var bytes = 0
   var search = RoomSearch()
   var owned: [String: Run] = [:]
+  /// The journals of those whose end is not stored: far fewer than there are runs that rest here after their end.
+  var writing: [RunJournal] = []
   var reconnects = 0
   /// Bytes of events of all runs that wait for Redis.
   var waitingBytes = 0
   /// How often the lease was given anew: what Redis said of a run before may not hold any more.
   var lapses = 0
+  /// The fields of every new record, but for the moment.
+  let createdFields: RedisWords
+  /// Seconds that the keys of a run that has not ended live, as Redis reads them.
+  let lifetime: String
   /// True from three quarters of a lease without a renewal on: what Redis lacks is shown to nobody, since others may
   /// have ended the runs.
   var isWithholding = false
@@ -38,6 +44,8 @@ final class RedisBackend: RunBackend, RunKeeper {
   // What has something to write at the end of the tick.
   var unflushedListings: [RunListing] = []
   var unwritten: [RedisConnection] = []
+  // Which connection new runs go to.
+  private(set) var turn = 0
   let listener: RedisConnection
   private(set) var lease: RedisLease!
   var saidAway = false
@@ -63,6 +71,8 @@ final class RedisBackend: RunBackend, RunKeeper {
     eventsMax = server.dockfile.streaming.maxEventsPerRun
     retentionSeconds = server.dockfile.streaming.retentionSeconds
     pendingBytesMax = settings.maxPendingBytes
+    createdFields = RedisRecord.createdWords(server.dockfile.agent, owner: instance)
+    lifetime = "\(server.dockfile.streaming.maxRunSeconds + retentionSeconds)"
     let resolver = RedisResolver(loop)
     var connecting = RedisConnection.Settings(
       url: settings.url, connectTimeoutSeconds: settings.connectTimeoutSeconds,
@@ -105,18 +115,9 @@ final class RedisBackend: RunBackend, RunKeeper {
 
   /// A run that is to execute here, before it has a record.
   func makeRun(_ request: RunRequest) -> Run {
-    let run = Run(id: request.id ?? makeID(), server, self)
+    let run = Run(id: request.id ?? server.makeID(), server, self)
     run.idempotencyKey = request.key
     return run
-  }
-
-  /// An id, where possible of a run whose connection is there.
-  private func makeID() -> String {
-    for _ in 0..<16 {
-      let id = server.makeID()
-      if connection(for: id).isReady { return id }
-    }
-    return server.makeID()
   }
 
   /// The record of a run has been made: it is ours.
@@ -187,7 +188,7 @@ final class RedisBackend: RunBackend, RunKeeper {
       return RedisCancel(id: id, token: server.makeID(), reason: reason).send(self, then)
     }
     let isAccepted = run.cancelByClient(reason: reason)
-    if isAccepted, !connection(for: id).isReady, !run.feed.isFinal {
+    if isAccepted, !connection(of: run).isReady, !run.feed.isFinal {
       return then(.failure(.unavailable("the agent was told to stop; its end is stored when Redis is back")))
     }
     let wait = CancelWait(then)
@@ -223,6 +224,7 @@ final class RedisBackend: RunBackend, RunKeeper {
   }
 
   func flush() {
+    if !unflushedListings.isEmpty { turn = (turn + 1) % connections.count }
     while let listing = unflushedListings.popLast() { listing.flush() }
     while let connection = unwritten.popLast() { connection.flush() }
   }

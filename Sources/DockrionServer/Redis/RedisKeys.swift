@@ -4,17 +4,18 @@ import DockrionCore
 struct RedisKeys {
   /// The keys of one run. The braces make a cluster keep them together.
   struct OfRun {
-    let record: String
-    let events: String
-    let channel: String
+    private let tagged: String
+
+    fileprivate init(_ tagged: String) { self.tagged = tagged }
+
+    var record: String { tagged + ":run" }
+    var events: String { tagged + ":events" }
+    var channel: String { tagged + ":live" }
   }
 
   let prefix: String
 
-  func run(_ id: String) -> OfRun {
-    OfRun(
-      record: "\(prefix):{\(id)}:run", events: "\(prefix):{\(id)}:events", channel: "\(prefix):{\(id)}:live")
-  }
+  func run(_ id: String) -> OfRun { OfRun(prefix + ":{" + id + "}") }
 
   /// A sorted set of all runs by the moment they were made, in microseconds.
   var runs: String { "\(prefix):runs" }

@@ -10,14 +10,23 @@ enum RedisRecord {
     "seq", "told",
   ]
 
-  static func created(_ record: RunRecord, owner: String, key: String?) -> Fields {
-    var fields: Fields = [
-      ("status", Array(RunStatus.accepted.rawValue.utf8)), ("owner", Array(owner.utf8)), ("seq", [48]),
-      ("created_at", decimal(record.createdAt)), ("agent", Array(record.agentName.utf8)),
-      ("framework", Array(record.framework.utf8)),
-    ]
+  static func created(_ moment: Int64, _ agent: Dockfile.Agent, owner: String, key: String?) -> Fields {
+    var fields = created(agent, owner: owner).map { (name: $0, value: Array($1.utf8)) }
+    fields.append(("created_at", decimal(moment)))
     if let key { fields.append(("idempotency_key", Array(key.utf8))) }
     return fields
+  }
+
+  /// The same as words, up to the moment, which comes last.
+  static func createdWords(_ agent: Dockfile.Agent, owner: String) -> RedisWords {
+    RedisWords(created(agent, owner: owner).flatMap { [$0, $1] } + ["created_at"])
+  }
+
+  private static func created(_ agent: Dockfile.Agent, owner: String) -> [(String, String)] {
+    [
+      ("status", RunStatus.accepted.rawValue), ("owner", owner), ("seq", "0"), ("agent", agent.name),
+      ("framework", agent.framework),
+    ]
   }
 
   static func started(at moment: Int64) -> Fields {

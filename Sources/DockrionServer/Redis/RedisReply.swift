@@ -68,6 +68,35 @@ enum RedisReply {
   }
 }
 
+/// What Redis said to a command whose answer is looked at with that of a later one.
+final class RedisOutcome {
+  /// The answer, where the command was not carried out.
+  var refusal: RedisReply?
+}
+
+/// Words of a command in the protocol's own form, put together once for many commands.
+struct RedisWords {
+  let count: Int
+  fileprivate let bytes: [UInt8]
+
+  init(_ words: [String]) {
+    count = words.count
+    var writer = ByteWriter()
+    for word in words { writer.append(word: word) }
+    bytes = writer.array()
+  }
+}
+
+extension ByteWriter {
+  fileprivate mutating func append(word: String) {
+    append("$")
+    append(decimal: word.utf8.count)
+    append("\r\n")
+    append(word)
+    append("\r\n")
+  }
+}
+
 /// A command in the protocol's own form, built once and copied into the connection's buffer.
 final class RedisCommand {
   private var writer = ByteWriter(capacity: 256)
@@ -84,13 +113,10 @@ final class RedisCommand {
     for word in words { add(word) }
   }
 
-  func add(_ word: String) {
-    writer.append("$")
-    writer.append(decimal: word.utf8.count)
-    writer.append("\r\n")
-    writer.append(word)
-    writer.append("\r\n")
-  }
+  func add(_ word: String) { writer.append(word: word) }
+
+  /// As many words as they are.
+  func add(_ words: RedisWords) { words.bytes.withUnsafeBytes { writer.append($0) } }
 
   func add(_ bytes: UnsafeRawBufferPointer) {
     writer.append("$")

@@ -38,7 +38,7 @@ enum RedisScript: CaseIterable {
   /// KEYS: run, events, channel. ARGV: owner, sequence that must be the last stored one, sequence of the last event,
   /// events in SSE form or nothing, the id from which on entries are kept or '', seconds to live or '', then the
   /// record's fields and values.
-  /// Answers `{'ok'}`, or why nothing was done: `{'gone'}`, `{'fenced'}`, `{'final', sequence, status}`,
+  /// Answers 1, or why nothing was done: `{'gone'}`, `{'fenced'}`, `{'final', sequence, status}`,
   /// `{'at', last stored sequence}`.
   private static let appendText =
     isFinal + """
@@ -60,7 +60,7 @@ enum RedisScript: CaseIterable {
         end
         redis.pcall('PUBLISH', KEYS[3], ARGV[4])
       end
-      return {'ok'}
+      return 1
       """
 
   /// Marks a run that somebody is about to be answered with, before it has events: from then on its owner must not

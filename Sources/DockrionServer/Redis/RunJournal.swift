@@ -10,10 +10,13 @@ final class RunJournal {
   private var retryAt: Int64 = 0
   private var refusals = 0
   private var isRebuilding = false
+  private var isClosed = false
   // The backend's count of lapses when the write under way went out.
   private var lapses = 0
   private var batchBytes = 0
   private var countedThrough = 0
+  // Where it stands among those that the backend looks after.
+  private var place: Int?
   /// Bytes of events that wait for Redis.
   private(set) var waitingBytes = 0
 
@@ -21,7 +24,8 @@ final class RunJournal {
     self.run = run
     self.backend = backend
     keys = backend.keys.run(run.id)
-    connection = backend.connection(for: run.id)
+    connection = backend.connection(of: run)
+    enrol()
   }
 
   /// True once the run's end is stored.
@@ -44,6 +48,34 @@ final class RunJournal {
   func probe() {
     guard !cursor.isUnderWay, !isRebuilding, connection.isReady else { return }
     write()
+  }
+
+  /// What is done now and then: retries, and a look whether the run is still ours.
+  func lookAfter() {
+    pump()
+    if run.feed.shownThrough != nil, !backend.isWithholding { probe() }
+  }
+
+  /// How many events Redis has still to get.
+  var waitingEvents: Int { max(0, run.log.lastSequence - cursor.stored) }
+
+  /// True while the run has an end that Redis has still to get.
+  var lacksEnd: Bool { run.hasEnded && !cursor.isSettled }
+
+  /// Has the backend look after it until the end is stored.
+  private func enrol() {
+    guard place == nil else { return }
+    place = backend.writing.count
+    backend.writing.append(self)
+  }
+
+  private func leave() {
+    guard let place else { return }
+    self.place = nil
+    let last = backend.writing.removeLast()
+    guard last !== self else { return }
+    backend.writing[place] = last
+    last.place = place
   }
 
   private func write() {
@@ -98,6 +130,7 @@ final class RunJournal {
     }
     let action = cursor.answered(answer, last: run.log.lastSequence, end: run.endStatus?.rawValue)
     recount(answer)
+    if cursor.isSettled { leave() } else if !isClosed { enrol() }
     switch action {
     case .goOn: goOn()
     case .settled:
@@ -122,9 +155,9 @@ final class RunJournal {
   }
 
   static func answer(_ reply: RedisReply) -> JournalCursor.Answer {
+    if case .integer = reply { return .done }
     guard let parts = reply.array, let word = parts.first?.text else { return .lost }
     switch word {
-    case "ok": return .done
     case "at" where parts.count > 1: return parts[1].int.map { .at($0) } ?? .gone
     case "final" where parts.count > 2: return .final(parts[1].int ?? 0, parts[2].text ?? "")
     case "fenced": return .fenced
@@ -136,7 +169,7 @@ final class RunJournal {
   private func rebuild() {
     backend.logger.warning("Redis has lost the record of run \(run.id); writing it again")
     isRebuilding = true
-    backend.createRecord(of: run) { [weak self] _ in
+    backend.createRecord(of: run, isUnique: false) { [weak self] _ in
       self?.isRebuilding = false
       self?.pump()
     }
@@ -175,7 +208,11 @@ final class RunJournal {
   }
 
   /// Nothing of the run is written here any more.
-  func close() { waits(0) }
+  func close() {
+    waits(0)
+    isClosed = true
+    leave()
+  }
 
   /// Ends the run here, since nobody can say when Redis will take its events. It is written all the same when Redis can.
   private func giveUp(_ reason: String) {

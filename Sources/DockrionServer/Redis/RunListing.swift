@@ -1,16 +1,10 @@
 /// Lists the runs of one connection: those that execute here, and all in their order. What a tick brings is collected,
 /// so that many runs cost one command.
 final class RunListing {
-  /// What Redis said to the listing of the runs of one tick.
-  final class Outcome {
-    /// The answer, where the runs were not listed.
-    fileprivate(set) var refusal: RedisReply?
-  }
-
-  private let connection: RedisConnection
+  let connection: RedisConnection
   private let ownedKey: String
   private let runsKey: String
-  private var beginning: [(id: String, create: (Outcome) -> Void)] = []
+  private var beginning: [(id: String, create: (RedisOutcome) -> Void)] = []
   private var confirmed: [(id: String, score: Int64)] = []
   private var over: [String] = []
   private var isUnflushed = false
@@ -28,7 +22,7 @@ final class RunListing {
   }
 
   /// Lists a run as executing here, and then calls `create`, which makes its record behind it, on the same connection.
-  func own(_ id: String, _ create: @escaping (Outcome) -> Void) {
+  func own(_ id: String, _ create: @escaping (RedisOutcome) -> Void) {
     beginning.append((id, create))
     touch()
   }
@@ -84,7 +78,7 @@ final class RunListing {
     command.add("SADD")
     command.add(ownedKey)
     for run in begun { command.add(run.id) }
-    let outcome = Outcome()
+    let outcome = RedisOutcome()
     connection.send(command) { if $0.problem != nil { outcome.refusal = $0 } }
     for run in begun { run.create(outcome) }
   }

@@ -39,7 +39,7 @@ extension RedisBackend {
     dropUnconfirmed { $0.until < now }
     for entry in unconfirmed {
       let run = entry.run
-      connection(for: run.id).run(
+      connection(of: run).run(
         .forget, keys: [keys.run(run.id).record, keys.run(run.id).events], count: 2,
         arguments: { command in
           command.add(instance)
@@ -73,7 +73,7 @@ extension RedisBackend {
     guard unconfirmed.contains(where: { $0.run === run }) else { return }
     drop(run)
     // An earlier attempt may have been cleared away.
-    let connection = connection(for: run.id)
+    let connection = connection(of: run)
     connection.send(RedisCommand("SADD", keys.owned(instance), run.id)) { _ in }
     connection.send(RedisCommand("ZADD", keys.runs, "\(run.createdAt / 1000)", run.id)) { _ in }
     adopt(run)
@@ -89,7 +89,7 @@ extension RedisBackend {
   /// Lets go of the idempotency key of a run that was not made.
   func releaseKey(of run: Run) {
     guard let key = run.idempotencyKey else { return }
-    connection(for: run.id).run(
+    connection(of: run).run(
       .release, keys: [keys.idempotency(key.text)], count: 1, arguments: { $0.add(claim(of: run)) }, { _ in })
   }
 

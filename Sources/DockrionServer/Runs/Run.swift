@@ -35,6 +35,8 @@ final class Run: EventSink, DeadlineTarget {
   var idempotencyKey: IdempotencyKey?
   /// Writes the run to Redis; nil where memory is all there is.
   var journal: RunJournal?
+  /// Lists the run in Redis, on the connection that carries what is written of it; nil where memory is all there is.
+  var listing: RunListing?
   private(set) var startedAt: Int64?
   private(set) var cancelledBy: String?
   private unowned let server: Server
