@@ -4,8 +4,10 @@ public enum Limits {
   public static let eventBytesMax = 1 << 20
   /// Bytes of an agent's output in JSON.
   public static let outputBytesMax = 16 << 20
-  /// Levels of arrays and objects in each other in JSON that is read.
+  /// Levels of arrays and objects in each other in JSON that is read, …
   public static let jsonLevelsMax = 512
+  /// … and in a payload, an output or another value of an agent's: what stands around it in a reply counts too.
+  public static let valueLevelsMax = 500
   /// Bytes of the message of an agent's error, whose rest is cut off: it fits an event however it is escaped …
   public static let errorTextBytesMax = 128 << 10
   /// … and of its code.
@@ -18,17 +20,13 @@ public enum Limits {
   public static let idempotencyKeyBytesMax = 255
   /// Characters (Unicode scalars) of a cancel's reason; a longer one is refused.
   public static let cancelReasonCharactersMax = 1024
-  /// Bytes of a request's head.
-  /// Bytes of a cancel's reason; a longer one is refused.
-  public static let cancelReasonBytesMax = 1024
   /// Bytes of a request's head, and again of the trailers behind a chunked body.
   public static let headerBytesMax = 16 << 10
-  /// Bytes of a request's body that are parsed on the loop; a larger one is parsed on a thread of its own.
   /// Header fields of a request.
   public static let headerFieldsMax = 200
   /// Bytes of the line before a chunk's data, extensions included.
   public static let chunkLineBytesMax = 4 << 10
-  /// Bytes of a request's body that are parsed on the loop; a larger one is parsed on a worker.
+  /// Bytes of a request's body that are parsed on the loop; a larger one is parsed on a thread of its own.
   public static let loopParseBytesMax = 8 << 10
   /// Threads that parse such bodies, where there are as many cores.
   public static let parsingLanesMax = 4

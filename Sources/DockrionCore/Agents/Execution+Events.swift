@@ -46,7 +46,7 @@ extension Execution {
         out.append(UInt8(ascii: ","))
         out.append(json: field)
         out.append(UInt8(ascii: ":"))
-        try out.append(json: value, name: field)
+        try out.append(json: value, name: field, levels: Limits.valueLevelsMax)
       }
     }
   }

@@ -158,7 +158,7 @@ public final class Execution: ReadyItem {
 
   private func completion(_ output: JSONObject, _ seconds: Double) throws -> EventRecord {
     var writer = ByteWriter(capacity: 256)
-    do { try writer.append(json: output, name: "output") } catch {
+    do { try writer.append(json: output, name: "output", levels: Limits.valueLevelsMax) } catch {
       throw AgentError(message: "the agent's output cannot be sent: \(error)")
     }
     guard writer.count <= Limits.outputBytesMax else {

@@ -103,7 +103,7 @@ extension ByteWriter {
     append(",\"")
     append(name)
     append("\":")
-    try append(json: value, name: "\(name)")
+    try append(json: value, name: "\(name)", levels: Limits.valueLevelsMax)
   }
 
   mutating func append(member name: StaticString, _ value: Double) throws(JSONWriteError) {

@@ -99,7 +99,9 @@ public struct AgentError: Error, Sendable, Hashable, CustomStringConvertible {
   package var detailsJSON: [UInt8]? {
     guard let details else { return nil }
     var writer = ByteWriter()
-    do { try writer.append(json: details, name: "details") } catch { return nil }
+    do { try writer.append(json: details, name: "details", levels: Limits.valueLevelsMax) } catch {
+      return nil
+    }
     return writer.array()
   }
 
@@ -114,7 +116,9 @@ public struct AgentError: Error, Sendable, Hashable, CustomStringConvertible {
     guard let details else { return self }
     var writer = ByteWriter()
     var problem: String?
-    do { try writer.append(json: details, name: "details") } catch { problem = error.description }
+    do { try writer.append(json: details, name: "details", levels: Limits.valueLevelsMax) } catch {
+      problem = error.description
+    }
     if writer.count > Limits.eventBytesMax {
       problem = "the details have \(writer.count) bytes; at most \(Limits.eventBytesMax) can be sent"
     }

@@ -18,9 +18,13 @@ extension JSONObject {
 
   /// The same.
   ///
-  /// - Parameter memoryBytes: gets added what the object takes in memory, about.
-  public init(parsing text: UnsafeRawBufferPointer, memoryBytes: inout Int) throws(JSONParseError) {
-    var reader = JSONReader(text)
+  /// - Parameters:
+  ///   - memoryBytes: gets added what the object takes in memory, about.
+  ///   - levelsMax: levels of arrays and objects in each other; more are refused.
+  public init(
+    parsing text: UnsafeRawBufferPointer, memoryBytes: inout Int, levelsMax: Int = Limits.jsonLevelsMax
+  ) throws(JSONParseError) {
+    var reader = JSONReader(text, levelsMax: levelsMax)
     let value: JSONValue
     do throws(JSONReader.Flaw) { value = try reader.read() } catch { throw reader.explain(error) }
     guard case .object(let object) = value else {

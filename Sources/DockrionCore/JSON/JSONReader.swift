@@ -9,6 +9,7 @@ struct JSONReader: ~Copyable {
   enum Flaw: Error {
     case needed(StaticString)
     case wrong(StaticString)
+    case tooDeep
   }
 
   struct Level {
@@ -25,8 +26,10 @@ struct JSONReader: ~Copyable {
   var scratch = ByteWriter(capacity: 64)
   /// What the value takes in memory, about.
   var memoryBytes = 0
+  private let levelsMax: Int
 
-  init(_ text: UnsafeRawBufferPointer) {
+  init(_ text: UnsafeRawBufferPointer, levelsMax: Int = Limits.jsonLevelsMax) {
+    self.levelsMax = levelsMax
     // Of an empty text no byte is read.
     let bytes = text.bindMemory(to: UInt8.self)
     start = bytes.baseAddress ?? UnsafePointer(bitPattern: 1).unsafelyUnwrapped
@@ -114,7 +117,7 @@ struct JSONReader: ~Copyable {
   }
 
   private mutating func open(isObject: Bool) throws(Flaw) {
-    guard levels.count < Limits.jsonLevelsMax else { throw .wrong("it is nested deeper than 512 levels") }
+    guard levels.count < levelsMax else { throw .tooDeep }
     levels.push(Level(start: isObject ? members.count : elements.count, isObject: isObject))
     at += 1
     skipSpace()
@@ -173,6 +176,8 @@ struct JSONReader: ~Copyable {
     switch flaw {
     case .wrong(let text) where start == end: return JSONParseError(description: "\(text)")
     case .wrong(let text): return JSONParseError(description: "\(place): \(text)")
+    case .tooDeep:
+      return JSONParseError(description: "\(place): it is nested deeper than \(levelsMax) levels")
     case .needed(let what):
       let found: String
       if at == end {

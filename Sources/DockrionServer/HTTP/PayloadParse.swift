@@ -46,7 +46,7 @@ final class PayloadParse: ReadyItem {
     let object: JSONObject
     var memory = 0
     do {
-      object = try JSONObject(parsing: bytes, memoryBytes: &memory)
+      object = try JSONObject(parsing: bytes, memoryBytes: &memory, levelsMax: Limits.valueLevelsMax)
     } catch {
       return .failure(ErrorReply(400, "VALIDATION_ERROR", "body: a JSON object is needed: \(error)"))
     }

@@ -44,6 +44,30 @@ struct LocalRunTests {
     #expect(error == AgentError(code: "BROKE", message: "no"))
   }
 
+  /// What stands around a value in a reply must not make it deeper than readers go.
+  @Test func whatIsNestedTooDeepIsNotSent() throws {
+    func nested(_ levels: Int) -> JSONObject {
+      ["deep": (2..<levels).reduce(JSONValue.array([])) { inner, _ in .array([inner]) }]
+    }
+    let most = Limits.valueLevelsMax
+    let good: JSONObject = [
+      "tokens": 0, "output": .object(nested(most)),
+      "emit": [["type": "checkpoint", "name": "c", "data": .object(nested(most))]],
+    ]
+    #expect(try play(try run(), good).kinds == [.started, .checkpoint, .complete])
+    let (kinds, outcome) = try play(try run(), ["tokens": 0, "output": .object(nested(most + 1))])
+    #expect(kinds == [.started, .error])
+    guard case .failed(let error) = outcome else { throw AgentError(message: "\(outcome)") }
+    #expect(
+      error.message.hasPrefix("the agent's output cannot be sent: output.deep[0][0]")
+        && error.message.hasSuffix("…: it is nested deeper than may be written"), "\(error.message)")
+    #expect(error.message.utf8.count < 200)
+    let emit: JSONValue = [["type": "checkpoint", "name": "c", "data": .object(nested(most + 1))]]
+    #expect(try play(try run(), ["tokens": 0, "emit": emit]).kinds == [.started, .error])
+    let details = AgentError(message: "no", details: nested(most + 1)).withDetailsThatCanBeSent().details
+    #expect(details.map { Array($0.names) } == ["unreadable"])
+  }
+
   @Test func isCancelledFromAnotherThread() throws {
     let run = try run()
     let canceller = run.canceller
