@@ -40,7 +40,14 @@ struct HTTPReply {
     guard let reply = try? JSONObject(parsing: String(decoding: body, as: UTF8.self)),
       let sentence = reply["error"]?.string
     else { return "the server answered with status \(status)" }
-    return Terminal.harmless("\(status) \(reply["code"]?.string ?? ""): \(sentence)")
+    return "\(status) " + Self.sentence(reply["code"], sentence, reply["details"])
+  }
+
+  /// An error in one line: its code, its sentence, and whatever else was said of it.
+  static func sentence(_ code: JSONValue?, _ message: String, _ details: JSONValue?) -> String {
+    let start = Terminal.harmless("\(code?.string ?? ""): \(message)")
+    guard let details, details != .null, let text = try? JSONText.line(details) else { return start }
+    return "\(start) \(text)"
   }
 
   /// - Throws: the server's sentence, unless it answered with that status.

@@ -145,8 +145,13 @@ struct RunFollower {
       throw problem.explained(request)
     }
     try reply.expect(200)
-    let status = try reply.object()["status"]?.string ?? "unknown"
-    Report.note("the run is over, and no event is left to be sent: \(Terminal.harmless(status))")
+    let run = try reply.object()
+    let status = run["status"]?.string ?? "unknown"
+    var sentence = "the run is over, and no event is left to be sent: \(Terminal.harmless(status))"
+    if let error = run["error"]?.object, let message = error["message"]?.string {
+      sentence += ", " + HTTPReply.sentence(error["code"], message, error["details"])
+    }
+    Report.note(sentence)
     return status == "completed" ? .completed : .failed
   }
 }

@@ -41,6 +41,59 @@ struct ClientTests {
     #expect(late.code == 1 && late.err.contains("409 RUN_FINISHED"))
   }
 
+  /// What an agent says of its error besides the sentence is what helps to mend it.
+  @Test func theDetailsOfAnErrorAreShown() throws {
+    let server = try RunningServer(Self.scripted)
+    let directory = try TemporaryDirectory()
+    let payload = #"{"tokens":0,"fail":"no text","code":"NO_TEXT","fail_details":{"page":3,"at":"a\u001bb"}}"#
+    let details = #"{"page":3,"at":"a\u001bb"}"#
+    let whole = try dockrion("invoke", "-p", payload, "--url", server.url, in: directory)
+    #expect(whole.code == 1)
+    #expect(whole.err == "dockrion: 500 NO_TEXT: no text \(details)\n", "\(whole.err)")
+    for flag in ["--stream", "--run"] {
+      let result = try dockrion("invoke", flag, "-p", payload, "--url", server.url, in: directory)
+      #expect(result.code == 1)
+      #expect(result.out.contains("NO_TEXT: no text \(details)\n"), "\(result.out)")
+    }
+    _ = try dockrion("invoke", "--run", "--run-id", "r", "-p", payload, "--url", server.url, in: directory)
+    // Behind its last event the run itself has to tell how it ended.
+    let late = try dockrion("tail", "r", "--from", "99", "--url", server.url, in: directory)
+    #expect(late.code == 1)
+    #expect(late.err.hasSuffix(": failed, NO_TEXT: no text \(details)\n"), "\(late.err)")
+  }
+
+  /// An output or the details of an error as deep as they may be keep no list from being read.
+  @Test func theDeepestOutputIsReadInEveryReply() throws {
+    let server = try RunningServer(Self.scripted)
+    let directory = try TemporaryDirectory()
+    func client(_ arguments: String...) throws -> Command.Result {
+      try Command(arguments, in: directory, environment: ["DOCKRION_URL": server.url]).finish()
+    }
+    func nested(_ levels: Int) -> String {
+      #"{"deep":"# + String(repeating: "[", count: levels - 1) + String(repeating: "]", count: levels - 1)
+        + "}"
+    }
+    var deepest = 0
+    for levels in [64, 490, 500, 501, 505, 508, 509, 510, 511, 512] {
+      let output = #"{"tokens":0,"output":\#(nested(levels - 1))}"#
+      let started = try client("invoke", "--run", "-p", output)
+      let isTaken = started.code == 0
+      if isTaken { deepest = levels } else { #expect(started.err.contains("nested"), "\(started.err)") }
+      #expect(try (client("invoke", "-p", output).code == 0) == isTaken)
+      #expect(try (client("invoke", "--stream", "-p", output).code == 0) == isTaken)
+      let details = #"{"tokens":0,"fail":"no","fail_details":\#(nested(levels - 1))}"#
+      for way in ["--run", "--stream"] {
+        let failed = try client("invoke", way, "-p", details)
+        #expect(failed.out.contains("[[[[") == isTaken, "\(levels): \(failed.err)")
+      }
+      for format in ["text", "json"] {
+        let listed = try client("runs", "--format", format)
+        #expect(listed.code == 0, "\(levels): \(listed.err)")
+      }
+    }
+    #expect(deepest == Limits.valueLevelsMax)
+  }
+
   @Test func aCancelledRunEndsItsFollowersWith1() throws {
     let server = try RunningServer(Self.scripted)
     let directory = try TemporaryDirectory()
