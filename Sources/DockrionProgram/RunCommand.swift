@@ -64,6 +64,8 @@ package struct RunCommand: ParsableCommand {
         StartLines.print(format.lines($0, level: .notice))
       }
     } catch {
+      let logger = Logger(label: "dockrion")
+      for warning in (error as? DockfileError)?.warnings ?? [] { logger.warning("\(warning)") }
       let sentence = "\(error)\(hint)"
       Report.error(
         format == .json

@@ -27,7 +27,10 @@ package struct TestCommand: ParsableCommand {
 
   package func run() throws {
     let file: Dockfile
-    do { file = try Dockfile.load(path: dockfile) } catch { throw CommandError("\(error)") }
+    do { file = try Dockfile.load(path: dockfile) } catch {
+      for warning in error.warnings { Report.note(warning.line(as: "warning")) }
+      throw CommandError("\(error)")
+    }
     let agents = Program.current.agents
     guard let agent = agents[file.agent.lookupName] else {
       throw CommandError("\(file.unregisteredAgent(known: Array(agents.keys)))")

@@ -25,18 +25,18 @@ package struct ValidateCommand: ParsableCommand {
   package init() {}
 
   package func run() throws {
-    let errors: [DockfileIssue]
+    let (errors, warnings): ([DockfileIssue], [DockfileIssue])
     var valid: Dockfile?
     do {
       let read = try Dockfile.load(path: dockfile)
-      errors = problems(read)
+      (errors, warnings) = (problems(read), read.warnings)
       if errors.isEmpty { valid = read }
     } catch {
-      errors = error.issues
+      (errors, warnings) = (error.issues, error.warnings)
     }
     switch format {
-    case .text: printText(errors, valid)
-    case .json: try printJSON(errors, valid)
+    case .text: printText(errors, warnings, valid)
+    case .json: try printJSON(errors, warnings, valid)
     }
     if valid == nil { throw ExitCode(Exit.failure) }
   }
@@ -52,11 +52,11 @@ package struct ValidateCommand: ParsableCommand {
     return issues
   }
 
-  private func printText(_ errors: [DockfileIssue], _ valid: Dockfile?) {
+  private func printText(_ errors: [DockfileIssue], _ warnings: [DockfileIssue], _ valid: Dockfile?) {
     let terminal = Terminal.errors
-    for issue in errors { Report.error(shown(issue, terminal.styled("error", .red))) }
+    for issue in errors { Report.error(issue.line(as: terminal.styled("error", .red))) }
     guard !quiet else { return }
-    for issue in valid?.warnings ?? [] { Report.error(shown(issue, terminal.styled("warning", .yellow))) }
+    for issue in warnings { Report.error(issue.line(as: terminal.styled("warning", .yellow))) }
     if let valid {
       Output.line("\(dockfile) is valid")
       for (name, value) in DockfileSummary(valid).rows { Output.line("  \(name.padded(to: 10)) \(value)") }
@@ -65,17 +65,11 @@ package struct ValidateCommand: ParsableCommand {
     }
   }
 
-  private func shown(_ issue: DockfileIssue, _ kind: String) -> String {
-    let place = [issue.path, issue.line.map(String.init), issue.column.map(String.init)]
-    let field = issue.field.isEmpty ? "" : issue.field + ": "
-    return place.compactMap(\.self).joined(separator: ":") + ": \(kind): \(field)\(issue.message)"
-  }
-
-  private func printJSON(_ errors: [DockfileIssue], _ valid: Dockfile?) throws {
+  private func printJSON(_ errors: [DockfileIssue], _ warnings: [DockfileIssue], _ valid: Dockfile?) throws {
     func list(_ issues: [DockfileIssue]) -> JSONValue { .array(issues.map { .object(Self.json($0)) }) }
     var report: JSONObject = [
       "path": .string(dockfile), "valid": .bool(valid != nil), "errors": list(errors),
-      "warnings": list(valid?.warnings ?? []),
+      "warnings": list(warnings),
     ]
     if let valid {
       let rows = DockfileSummary(valid).rows
@@ -90,6 +84,14 @@ package struct ValidateCommand: ParsableCommand {
       "column": issue.column.map { .int(Int64($0)) } ?? .null, "field": .string(issue.field),
       "message": .string(issue.message),
     ]
+  }
+}
+
+extension DockfileIssue {
+  /// The issue in one line that says of which kind it is, such as `Dockfile.yaml:4:3: warning: expose.hots: …`.
+  func line(as kind: String) -> String {
+    let place = [path, line.map(String.init), column.map(String.init)].compactMap(\.self)
+    return "\(place.joined(separator: ":")): \(kind): \(field.isEmpty ? "" : field + ": ")\(message)"
   }
 }
 

@@ -21,8 +21,9 @@ struct ValidateTests {
     #expect(result.code == 1)
     #expect(result.out.isEmpty)
     let lines = result.err.split(separator: "\n")
-    #expect(lines.count == 5, "\(result.err)")
+    #expect(lines.count == 6, "\(result.err)")
     for start in [
+      "Dockfile.yaml:4:3: warning: expose.hots: this key is not known; did you mean host?",
       "Dockfile.yaml:1:15: error: agent.name: ",
       "Dockfile.yaml:3:9: error: expose.port: 99999 is out of range",
       "Dockfile.yaml:7:14: error: streaming.events.allowed: ",
@@ -44,6 +45,32 @@ struct ValidateTests {
     #expect(errors.map { $0.object?["line"]?.int } == [1, 3, 7, 8])
     #expect(errors.first?.object?["field"] == "agent.name")
     #expect(errors.first?.object?["column"] == 15)
+    #expect(report["warnings"]?.array?.map { $0.object?["field"] } == ["expose.hots"])
+    let quiet = try dockrion("validate", "--quiet", in: directory)
+    #expect(quiet.err.split(separator: "\n").count == 4, "\(quiet.err)")
+  }
+
+  /// A misspelled key may be why a value is missing or wrong.
+  @Test(arguments: ["text", "json"])
+  func runShowsTheWarningsBesideTheErrors(format: String) throws {
+    let directory = try TemporaryDirectory(dockfile: Self.broken)
+    let result = try dockrion("run", "--log-format", format, in: directory)
+    #expect(result.code == 1)
+    let lines = result.err.split(separator: "\n")
+    #expect(lines.count == 5, "\(result.err)")
+    let warning = try #require(lines.first { $0.contains("expose.hots") })
+    #expect(warning.contains("Dockfile.yaml:4:3: expose.hots: this key is not known; did you mean host?"))
+    #expect(warning.contains("warning"))
+    #expect(lines.last?.contains("expose.hots") == false, "what keeps it from starting stands last")
+    if format == "json" { for line in lines { _ = try JSONObject(parsing: String(line)) } }
+  }
+
+  @Test func testShowsTheWarningsBesideTheErrors() throws {
+    let directory = try TemporaryDirectory(dockfile: Self.broken)
+    let result = try dockrion("test", "-p", "{}", in: directory)
+    #expect(result.code == 1)
+    #expect(result.err.contains("Dockfile.yaml:4:3: warning: expose.hots: "), "\(result.err)")
+    #expect(result.err.contains("expose.port: 99999 is out of range"))
   }
 
   @Test func summarizesWhatWouldBeServed() throws {

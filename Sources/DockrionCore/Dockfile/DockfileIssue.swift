@@ -34,10 +34,15 @@ public struct DockfileIssue: Sendable, Equatable, CustomStringConvertible {
 /// Everything that keeps a Dockfile from being used, in the order of the file.
 public struct DockfileError: Error, Sendable, Equatable, CustomStringConvertible {
   public var issues: [DockfileIssue]
+  /// What is odd besides, such as keys that are not known: it may be why something else is missing.
+  public var warnings: [DockfileIssue]
 
-  public init(issues: [DockfileIssue]) { self.issues = issues }
+  public init(issues: [DockfileIssue], warnings: [DockfileIssue] = []) {
+    self.issues = issues
+    self.warnings = warnings
+  }
 
-  /// One line an issue.
+  /// One line an issue, without the warnings.
   public var description: String { issues.map(\.description).joined(separator: "\n") }
 }
 

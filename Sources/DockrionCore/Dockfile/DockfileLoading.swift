@@ -27,8 +27,11 @@ extension Dockfile {
     let root = composer.compose(text)
     var dockfile = Dockfile(path: path, agent: Agent(name: ""))
     if let root { dockfile = DockfileReader(root, issues: issues).read(into: dockfile) }
-    guard issues.errors.isEmpty else { throw DockfileError(issues: IssueCollector.sorted(issues.errors)) }
-    dockfile.warnings = IssueCollector.sorted(issues.warnings)
+    let warnings = IssueCollector.sorted(issues.warnings)
+    guard issues.errors.isEmpty else {
+      throw DockfileError(issues: IssueCollector.sorted(issues.errors), warnings: warnings)
+    }
+    dockfile.warnings = warnings
     return dockfile
   }
 
