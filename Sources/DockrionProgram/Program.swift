@@ -38,7 +38,7 @@ package struct Program: Sendable {
         let code = root.exitCode(for: error)
         let message =
           UnknownCommand.explanation(root, Array(CommandLine.arguments.dropFirst()))
-          ?? root.fullMessage(for: error)
+          ?? UnknownOption.withHelpInMind(root.fullMessage(for: error))
         if code.isSuccess {
           if !message.isEmpty { Output.line(message) }
         } else if !message.isEmpty {

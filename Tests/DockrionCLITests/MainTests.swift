@@ -45,6 +45,26 @@ struct MainTests {
     #expect(result.out.wholeMatch(of: /dockrion 0\.1\.0\nlibevent 2\.\S+\nmimalloc 2\.\S+\n/) != nil)
   }
 
+  @Test func aMisspelledHelpIsNotTakenForAnotherOption() throws {
+    let directory = try TemporaryDirectory()
+    for words in [
+      ["--hlp"], ["runs", "--hlp"], ["invoke", "--halp"], ["run", "--hepl"], ["tail", "r", "--helpp"],
+    ] {
+      let result = try Command(words, in: directory).finish()
+      #expect(result.code == 2 && result.out.isEmpty)
+      #expect(
+        result.err.contains("Unknown option '\(words.last ?? "")'. Did you mean '--help'?\n"), "\(result.err)"
+      )
+    }
+    // What is nearer to another option stays as it was.
+    let other = try dockrion("runs", "--ulr", "x", in: directory)
+    #expect(other.code == 2 && other.err.contains("Did you mean '--url'?"), "\(other.err)")
+    let version = try dockrion("--versoin", in: directory)
+    #expect(version.code == 2 && version.err.contains("Did you mean '--version'?"), "\(version.err)")
+    let far = try dockrion("runs", "--frobnicate", in: directory)
+    #expect(far.code == 2 && !far.err.contains("Did you mean"), "\(far.err)")
+  }
+
   @Test func aNameOfNoCommandIsWrongUsage() throws {
     let directory = try TemporaryDirectory()
     #expect(try dockrion("frobnicate", in: directory).code == 2)
