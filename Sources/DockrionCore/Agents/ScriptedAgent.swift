@@ -169,7 +169,7 @@ private enum Act {
     case let other:
       throw Fields.problem(
         "\(pointer)/type",
-        "\"\(other.prefix(60))\" is none of progress, checkpoint, token, step, custom, sleep")
+        "\(quoted(other)) is none of progress, checkpoint, token, step, custom, sleep")
     }
   }
 

@@ -161,7 +161,7 @@ public enum EmitError: Error, Sendable, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .invalidName(let name):
-      "\"\(name.prefix(60))\" cannot be a custom event's name: it needs letters, digits and _, no digit first, "
+      "\(quoted(name)) cannot be a custom event's name: it needs letters, digits and _, no digit first, "
         + "at most \(Limits.eventNameBytesMax) bytes, and must not be a built-in event"
     case .reservedField(let field, let event):
       "the field \"\(field)\" of event \"\(event)\" is a common field that every event carries; rename it"

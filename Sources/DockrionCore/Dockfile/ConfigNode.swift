@@ -128,23 +128,3 @@ enum PlainScalar {
     isDigit(byte) || ((byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x66)
   }
 }
-
-/// The text in double quotes, cut to 60 characters, with control characters escaped so that it stays one line.
-package func quoted(_ text: some StringProtocol) -> String {
-  let shown = text.prefix(60)
-  var result = "\""
-  for scalar in shown.unicodeScalars {
-    switch scalar {
-    case "\"": result += "\\\""
-    case "\\": result += "\\\\"
-    case "\n": result += "\\n"
-    case "\t": result += "\\t"
-    case "\r": result += "\\r"
-    case "\u{2028}", "\u{2029}",
-      _ where scalar.properties.generalCategory == .control:
-      result += "\\u{\(String(scalar.value, radix: 16))}"
-    default: result.unicodeScalars.append(scalar)
-    }
-  }
-  return result + (shown.endIndex < text.endIndex ? "…\"" : "\"")
-}

@@ -1,3 +1,5 @@
+import DockrionCore
+
 /// Why a connection's bytes are no request of HTTP that could be answered otherwise.
 ///
 /// Where one request ends and the next begins is in doubt from here on, so nothing behind it is read.
@@ -11,8 +13,12 @@ package struct FramingRefusal: Error, Equatable {
     self.status = status
   }
 
+  // More than are shown, so that it shows that there are more.
+  private static let quotedBytes = 4 * 61
+
   /// - Parameter value: what was sent; its beginning is quoted.
   package init(_ what: String, _ value: UnsafeRawBufferPointer, _ why: String, status: Int = 400) {
-    self.init("\(what): \"\(String(decoding: value.prefix(60), as: UTF8.self))\" \(why)", status: status)
+    let text = String(decoding: value.prefix(Self.quotedBytes), as: UTF8.self)
+    self.init("\(what): \(quoted(text)) \(why)", status: status)
   }
 }

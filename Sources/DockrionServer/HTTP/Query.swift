@@ -28,20 +28,19 @@ struct Query {
   /// Refuses what a route does not know, what stands there twice, and what cannot be decoded.
   func check(known: [String]) throws(ErrorReply) {
     for (index, pair) in pairs.enumerated() {
-      let name = pair.name.prefix(60)
       guard known.contains(pair.name) else {
         let nearest = nearestKey(to: pair.name, among: known).map { "did you mean \"\($0)\"?" }
         let all =
           known.isEmpty ? "this route takes none" : "this route takes \(known.joined(separator: ", "))"
         throw ErrorReply(
-          400, "VALIDATION_ERROR", "\"\(name)\" is no query parameter here; \(nearest ?? all)")
+          400, "VALIDATION_ERROR", "\(quoted(pair.name)) is no query parameter here; \(nearest ?? all)")
       }
       guard pair.isText else {
         throw ErrorReply(
-          400, "VALIDATION_ERROR", "\(name): \"\(pair.value.prefix(60))\" is no percent-encoded UTF-8")
+          400, "VALIDATION_ERROR", "\(pair.name): \(quoted(pair.value)) is no percent-encoded UTF-8")
       }
       guard !pairs[..<index].contains(where: { $0.name == pair.name }) else {
-        throw ErrorReply(400, "VALIDATION_ERROR", "\(name): it stands there twice; once is needed")
+        throw ErrorReply(400, "VALIDATION_ERROR", "\(pair.name): it stands there twice; once is needed")
       }
     }
   }
@@ -51,7 +50,7 @@ struct Query {
     guard let text = self[name] else { return nil }
     guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let value = Int(text), range.contains(value)
     else {
-      throw ErrorReply(400, "VALIDATION_ERROR", "\(name): \"\(text.prefix(60))\" is not \(what)")
+      throw ErrorReply(400, "VALIDATION_ERROR", "\(name): \(quoted(text)) is not \(what)")
     }
     return value
   }

@@ -22,7 +22,7 @@ struct SitePolicy {
     if exchange.path == "/health" || exchange.path == "/ready" { return }
     throw ErrorReply(
       421, "WRONG_HOST",
-      "Host: \(host.map { "\"\($0.prefix(120))\"" } ?? "it is missing, and") is none of this server")
+      "Host: \(host.map { quoted($0) } ?? "it is missing, and") is none of this server")
   }
 
   /// Refuses a start of an agent that a page of another site has sent.
@@ -39,7 +39,7 @@ struct SitePolicy {
     if cors?.allows(origin) == true || Self.isOwn(origin, host: exchange.authority) { return }
     throw ErrorReply(
       403, "ORIGIN_NOT_ALLOWED",
-      "Origin: \"\(origin.prefix(120))\" is neither this host nor one that expose.cors allows")
+      "Origin: \(quoted(origin)) is neither this host nor one that expose.cors allows")
   }
 
   /// True when a page of that origin has the host and port that were asked for. The scheme may differ: a proxy takes

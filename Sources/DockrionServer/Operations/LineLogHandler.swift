@@ -82,26 +82,25 @@ extension ByteWriter {
 }
 
 extension ByteWriter {
-  /// Writes a string of JSON in which DEL and the controls of Unicode's second block are escaped too: JSON allows them,
-  /// and a terminal that shows the log obeys them.
+  /// Writes a string of JSON in which everything is escaped that does not show: JSON allows most of it, and a terminal
+  /// that shows the log obeys it.
   mutating func append(jsonForLog text: String) {
-    guard text.unicodeScalars.contains(where: { (0x7F...0x9F).contains($0.value) }) else {
-      return append(json: text)
-    }
-    var plain = ByteWriter(capacity: text.utf8.count + 16)
-    plain.append(json: text)
-    var rest = plain.array()[...]
-    while let byte = rest.popFirst() {
-      if byte == 0x7F {
-        append("\\u007f")
-      } else if byte == 0xC2, let second = rest.first, second < 0xA0 {
-        rest.removeFirst()
-        append("\\u00")
-        append(String(second, radix: 16))
+    // Nearly every text is printable ASCII.
+    guard !text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) }),
+      text.unicodeScalars.contains(where: \.doesNotShow)
+    else { return append(json: text) }
+    append("\"")
+    for scalar in text.unicodeScalars {
+      if scalar.doesNotShow {
+        let digits = String(scalar.value, radix: 16)
+        append("\\u\(String(repeating: "0", count: 4 - digits.count))\(digits)")
+      } else if scalar == "\"" || scalar == "\\" {
+        append("\\\(scalar)")
       } else {
-        append(byte)
+        append("\(scalar)")
       }
     }
+    append("\"")
   }
 }
 
@@ -116,12 +115,12 @@ enum LogText {
     return "\(text[..<end])… (\(count) bytes)"
   }
 
-  /// Control characters written out: none of them begins a line or reaches a terminal.
+  /// What does not show is written out: none of it begins a line or reaches a terminal.
   static func onOneLine(_ text: String) -> String {
-    guard text.unicodeScalars.contains(where: isControl) else { return text }
+    guard text.unicodeScalars.contains(where: \.doesNotShow) else { return text }
     var result = ""
     for scalar in text.unicodeScalars {
-      if isControl(scalar) {
+      if scalar.doesNotShow {
         result += scalar.escaped(asASCII: true)
       } else {
         result.unicodeScalars.append(scalar)
@@ -136,9 +135,5 @@ enum LogText {
     guard !isWord else { return onOneLine(text) }
     let escaped = text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
     return "\"\(onOneLine(escaped))\""
-  }
-
-  private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
-    scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
   }
 }

@@ -102,6 +102,6 @@ extension ErrorReply {
 
   static func badCursor(_ text: String) -> ErrorReply {
     ErrorReply(
-      400, "VALIDATION_ERROR", "cursor: \"\(text.prefix(60))\" is not a cursor that this server gave")
+      400, "VALIDATION_ERROR", "cursor: \(quoted(text)) is not a cursor that this server gave")
   }
 }

@@ -167,6 +167,32 @@ import Testing
     }
   }
 
+  @Test(arguments: ["text", "json"])
+  func noLogHoldsWhatTurnsTheDirectionOfText(format: String) throws {
+    let file = NSTemporaryDirectory() + "dockrion-access-\(UUID().uuidString).log"
+    defer { try? FileManager.default.removeItem(atPath: file) }
+    let hidden = "\u{202E}\u{2066}\u{200F}\u{61C}\u{2028}\u{85}"
+    let arguments = ["--host", "127.0.0.1", "--log-format", format, "--access-log", file]
+    try withServer(dockfile("scripted"), arguments: arguments) { server throws in
+      let body = #"{"tokens":0,"fail":"first\#(hidden)","code":"C\#(hidden)"}"#
+      #expect(try server.post("/invoke", body, headers: ["User-Agent: \(hidden)z"]).status == 500)
+      var line = ""
+      let came = eventually(within: 5) {
+        line = (try? String(contentsOfFile: file, encoding: .utf8)) ?? ""
+        return server.errorOutput.contains("first") && line.hasSuffix("\n")
+      }
+      #expect(came)
+      for text in [line, server.errorOutput] {
+        #expect(
+          !text.unicodeScalars.contains(where: hidden.unicodeScalars.contains), "\(text.debugDescription)")
+      }
+      let escaped = #"\u202e\u2066\u200f\u061c\u2028\u0085"#
+      #expect(line.contains(#""user_agent":"\#(escaped)z""#), "\(line)")
+      let shown = format == "json" ? escaped : #"\u{202E}\u{2066}\u{200F}\u{061C}\u{2028}\u{0085}"#
+      #expect(server.errorOutput.contains("first\(shown)"), "\(server.errorOutput)")
+    }
+  }
+
   @Test func anErrorOfManyBytesIsCutInTheLog() throws {
     try withServer(dockfile("scripted"), arguments: Self.json) { server throws in
       let text = String(repeating: "ä", count: 50_000)
