@@ -24,6 +24,8 @@ package final class Exchange {
   package var owner: (any ExchangeOwner)?
   /// Why it can only be refused, and its connection closed: it is no request as HTTP has them.
   package var refusal: FramingRefusal?
+  /// What a refused request asked for, where evhttp was given something else.
+  package var refusedHead: RefusedHead?
   /// `X-Forwarded-For`, kept for the log where some proxies are trusted.
   package var forwardedFor: String?
   /// Whom it is about, once that is known.
@@ -54,6 +56,12 @@ package final class Exchange {
 
   package var method: HTTPMethod { HTTPMethod(request?.pointee.type ?? EVHTTP_REQ_GET) }
 
+  /// The method and the path for the access log: as they were sent, and `-` for what cannot be read.
+  package var asked: (method: String, path: String) {
+    if let refusedHead { return (refusedHead.method ?? "-", refusedHead.path ?? "-") }
+    return (request.map { HTTPMethod.name($0.pointee.type) } ?? "-", path)
+  }
+
   /// The target, taken apart by libevent.
   var uri: OpaquePointer? { request?.pointee.uri_elems }
 
@@ -76,9 +84,25 @@ package final class Exchange {
   /// A header's value; of several, the first.
   package func header(_ name: StaticString) -> String? { rawHeader(name).map { String(cString: $0) } }
 
-  /// The same for a name that is not known before.
-  package func header(named name: String) -> String? {
-    rawHeader(name, strlen(name)).map { String(cString: $0) }
+  /// How often a header comes.
+  package enum HeaderCount {
+    case none
+    case one(String)
+    case several
+  }
+
+  /// The header of a name that is not known before, of which there may be one.
+  package func onlyHeader(named name: String) -> HeaderCount {
+    let length = name.utf8.count
+    var value: UnsafeMutablePointer<CChar>?
+    var entry = firstHeader
+    while let current = entry {
+      entry = current.pointee.next.tqe_next
+      guard let key = current.pointee.key, strlen(key) == length, strcasecmp(key, name) == 0 else { continue }
+      guard value == nil else { return .several }
+      value = current.pointee.value
+    }
+    return value.map { .one(String(cString: $0)) } ?? .none
   }
 
   /// True when there is that header with exactly that value.

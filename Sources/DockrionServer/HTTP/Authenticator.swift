@@ -24,10 +24,17 @@ struct Authenticator {
     }
   }
 
-  /// Refuses a request without a valid key.
+  /// Refuses a request without a valid key, and one whose key comes twice: of two, another reader may have taken the
+  /// other. `X-API-Key` and `Authorization` are held to one by `RequestHead`.
   func check(_ exchange: Exchange) throws(ErrorReply) {
     guard isEnabled else { return }
-    var given = exchange.header(named: header)
+    var given: String?
+    switch exchange.onlyHeader(named: header) {
+    case .none: break
+    case .one(let value): given = value
+    case .several:
+      throw ErrorReply(400, "VALIDATION_ERROR", "\(header): this header comes more than once")
+    }
     if given == nil, allowBearer, let value = exchange.header("Authorization") {
       let parts = value.split(separator: " ", maxSplits: 1)
       if parts.count == 2, parts[0].lowercased() == "bearer" { given = trimmed(parts[1]) }

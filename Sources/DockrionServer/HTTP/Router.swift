@@ -46,7 +46,7 @@ struct Router {
   private let eventsRoute: Int?
 
   /// The label of each route in the metrics; the last one stands for paths that are unknown.
-  var metricNames: [String] { routes.map(\.path) + ["unknown"] }
+  let metricNames: [String]
   var unknownRoute: Int { routes.count }
 
   init(_ dockfile: Dockfile) {
@@ -67,6 +67,7 @@ struct Router {
       routes.append(Route(path: path, endpoints: [(.get, endpoint)]))
     }
     self.routes = routes
+    metricNames = routes.map(\.path) + ["unknown"]
     runRoute = routes.firstIndex { $0.path == "/runs/{run_id}" }
     eventsRoute = routes.firstIndex { $0.path == "/runs/{run_id}/events" }
   }

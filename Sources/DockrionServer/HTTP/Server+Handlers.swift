@@ -23,7 +23,7 @@ extension Server {
       return reply(exchange, 204, headers: [("Allow", "GET, HEAD, POST, DELETE, OPTIONS")], contentType: nil)
     }
     guard let (index, runID) = router.match(exchange.path) else {
-      throw ErrorReply(404, "NOT_FOUND", "there is nothing at \(exchange.path.prefix(120))")
+      throw ErrorReply(404, "NOT_FOUND", "there is nothing at \(Self.shown(exchange.path))")
     }
     exchange.route = index
     let route = router.routes[index]
@@ -48,6 +48,11 @@ extension Server {
     case .runEvents: try subscribe(exchange, try validID(exchange, runID))
     case .health, .ready, .metrics, .info, .schema, .openAPI, .welcome: try operate(exchange, endpoint)
     }
+  }
+
+  /// A path as an error shows it: bare where it is as short and plain as paths are, else quoted and cut.
+  private static func shown(_ path: String) -> String {
+    path.utf8.count <= 120 && path.utf8.allSatisfy({ $0 < 0x7F }) ? path : quoted(path)
   }
 
   // MARK: Replies
@@ -96,13 +101,13 @@ extension Server {
       let name = type.prefix { $0 != ";" }.reversed().drop { $0 == " " || $0 == "\t" }.reversed()
       guard String(name).lowercased() == "application/json" else {
         throw ErrorReply(
-          415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type: \"\(type.prefix(60))\" is not application/json")
+          415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type: \(quoted(type)) is not application/json")
       }
     }
     if let coding = exchange.header("Content-Encoding"), !coding.isEmpty {
       var refusal = ErrorReply(
         415, "UNSUPPORTED_MEDIA_TYPE",
-        "Content-Encoding: \"\(coding.prefix(60))\" is not decoded; send the body as it is")
+        "Content-Encoding: \(quoted(coding)) is not decoded; send the body as it is")
       refusal.headers.append(("Accept-Encoding", "identity"))
       throw refusal
     }
@@ -199,7 +204,7 @@ extension Server {
     let encoded = encoded ?? ""
     let id = Query.decode(encoded) ?? encoded
     guard id.isClientID else {
-      throw ErrorReply(400, "VALIDATION_ERROR", "run_id: \"\(id.prefix(60))\" \(Self.idRule)")
+      throw ErrorReply(400, "VALIDATION_ERROR", "run_id: \(quoted(id)) \(Self.idRule)")
     }
     exchange.identity = .run(id)
     return id
@@ -232,7 +237,8 @@ extension Server {
     // Other bytes would be compared as text: two that are no UTF-8, or differ in normal form, would be one key.
     guard text.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
       throw ErrorReply(
-        400, "VALIDATION_ERROR", "Idempotency-Key: \"\(text)\" is not of printable ASCII characters alone")
+        400, "VALIDATION_ERROR", "Idempotency-Key: \(quoted(text)) is not of printable ASCII characters alone"
+      )
     }
     return exchange.withBody { IdempotencyKey(text, body: $0) }
   }
@@ -287,7 +293,7 @@ extension Server {
         400, "VALIDATION_ERROR", "run_id: this server chooses the ids (streaming.allow_client_ids is false)")
     }
     guard id.isClientID else {
-      throw ErrorReply(400, "VALIDATION_ERROR", "run_id: \"\(id.prefix(60))\" \(Self.idRule)")
+      throw ErrorReply(400, "VALIDATION_ERROR", "run_id: \(quoted(id)) \(Self.idRule)")
     }
     return id
   }
@@ -314,7 +320,7 @@ extension Server {
       status = RunStatus(rawValue: word)
       guard status != nil else {
         let known = RunStatus.allCases.map(\.rawValue).joined(separator: ", ")
-        throw ErrorReply(400, "VALIDATION_ERROR", "status: \"\(word.prefix(60))\" is none of \(known)")
+        throw ErrorReply(400, "VALIDATION_ERROR", "status: \(quoted(word)) is none of \(known)")
       }
     }
     let page = RunPageQuery(status: status, limit: limit ?? Limits.runsPageDefault, cursor: query["cursor"])

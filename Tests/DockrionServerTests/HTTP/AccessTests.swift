@@ -41,6 +41,30 @@ import Testing
     }
   }
 
+  /// Of two, each reader takes another: a proxy may have checked the one that is not looked at here.
+  @Test func aKeyThatComesTwiceIsRefusedByTheNameOfItsHeader() throws {
+    let text = dockfile(
+      "echo", "auth: {mode: api_key, api_keys: {env_var: TEST_AGENT_KEYS, header: X-Agent-Key}}")
+    try withServer(text, environment: Self.keys) { server throws in
+      let key = "X-Agent-Key: first-key"
+      #expect(try server.get("/runs", headers: [key]).status == 200)
+      for second in [key, "x-agent-key: second-key", "X-Agent-Key: wrong", "X-AGENT-KEY:"] {
+        for headers in [[key, second], [second, key]] {
+          let reply = try server.post("/invoke", #"{"text":"Hi"}"#, headers: headers)
+          #expect(reply.status == 400, "\(headers)")
+          #expect(try reply.errorCode() == "VALIDATION_ERROR")
+          #expect(reply.text.contains("X-Agent-Key"), "\(reply.text)")
+        }
+      }
+      let bearer = "Authorization: Bearer first-key"
+      let doubled = try server.post("/invoke", #"{"text":"Hi"}"#, headers: [bearer, bearer])
+      #expect(doubled.status == 400)
+      #expect(doubled.text.contains("Authorization"), "\(doubled.text)")
+      // One of each is what clients send that do not know which of them is read.
+      #expect(try server.get("/runs", headers: [key, bearer]).status == 200)
+    }
+  }
+
   @Test func theOperationsRoutesNeedNoKey() throws {
     try withServer(Self.protected, environment: Self.keys) { server throws in
       for path in ["/health", "/ready", "/metrics", "/info", "/schema", "/openapi.json", "/"] {
