@@ -34,7 +34,7 @@ extension Dockrion {
     private let agents: [String: any Agent]
     private let signals: [Int32]
     private let logger: Logger
-    private let stopRequest = StopRequest()
+    private let (stopRequest, reopenRequest) = (LoopRequest(), LoopRequest())
     private let state = Locked(State())
     private let ended = DispatchGroup()
 
@@ -102,6 +102,17 @@ extension Dockrion {
     /// `runtime.shutdown_grace_seconds` to end. `run` returns after that.
     public func stop() { stopRequest.make() }
 
+    /// Goes on with the access log, `Dockfile.Runtime.accessLog`, in a new file of its name, after the old one was moved
+    /// away: what SIGUSR1 does where a server handles signals.
+    ///
+    ///     try FileManager.default.moveItem(atPath: path, toPath: path + ".1")
+    ///     server.reopenAccessLog()
+    ///
+    /// From any thread; it returns at once. The lines of requests that had ended by then go to the old file. A file that
+    /// cannot be opened is said in the log, and the old one goes on. Without an access log, and when the server has
+    /// ended, it does nothing.
+    public func reopenAccessLog() { reopenRequest.make() }
+
     private func begin() -> Bool {
       state.withLock { state in
         if state.hasBegun { return false }
@@ -127,12 +138,12 @@ extension Dockrion {
 
     private func serveOrThrow(_ whenServing: (DockrionServer.Server, Address) throws -> Void) throws {
       ServerThread.ignoreBrokenPipes()
-      try dockfile.checkRanges()
       for warning in dockfile.warnings { logger.warning("\(warning)") }
+      try dockfile.checkRanges()
       let server = try DockrionServer.Server(dockfile, agents, logger)
       try server.handleSignals(signals)
       defer { server.releaseSignals() }
-      server.stops(on: stopRequest)
+      server.heeds(stop: stopRequest, reopen: reopenRequest)
       server.warmUp()
       let address = try server.listen()
       state.withLock { $0.address = address }

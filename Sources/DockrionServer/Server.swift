@@ -56,7 +56,8 @@ final class Server {
   private var phase = Phase.serving
   private var graceEnds: Int64?
   private var warmUpEnds: Int64?
-  private var stopRequest: StopRequest?
+  private var stopRequest: LoopRequest?
+  private var reopenRequest: LoopRequest?
   private var handlesSignals = false
   private var reopensOnSignal = false
   private var hasBeenSignalled = false
@@ -128,6 +129,7 @@ final class Server {
     }
     listener.handle = { [unowned self] in handle($0) }
     listener.onOverflow = { [unowned self] in overflowed($0) }
+    listener.onFlood = { [unowned self] in flooded($0) }
     if accessLog != nil { listener.onEnd = { [unowned self] in ended($0) } }
   }
 
@@ -189,6 +191,7 @@ final class Server {
     listener.reap()
     metrics.loopLag.add(Clock.monotonicNanoseconds() - began)
     if phase == .serving, stopRequest?.isMade == true { beginStop() }
+    if reopenRequest?.take() == true { accessLog?.reopen() }
     if phase == .draining || phase == .flushing { stopIfDrained(began) }
   }
 
@@ -220,10 +223,10 @@ final class Server {
     SignalOwner.release()
   }
 
-  /// Stops when that is requested.
-  func stops(on request: StopRequest) {
-    stopRequest = request
-    request.attach(loop.wakeup)
+  /// Stops, and reopens its access log, when that is requested.
+  func heeds(stop: LoopRequest, reopen: LoopRequest) {
+    (stopRequest, reopenRequest) = (stop, reopen)
+    for request in [stop, reopen] { request.attach(loop.wakeup) }
   }
 
   private func signalled(_ number: Int32) {

@@ -33,6 +33,8 @@ package struct RequestFraming {
   package private(set) var requestCount = 0
   /// Why the last of them is refused.
   package private(set) var refusal: FramingRefusal?
+  /// What that one asked for, where evhttp gets something else in its place.
+  package private(set) var refusedHead: RefusedHead?
   private let bodyBytesMax: Int
   private var state = State.head
   private var head = RequestHead()
@@ -75,6 +77,7 @@ package struct RequestFraming {
       }
     } catch {
       refusal = error
+      if state == .head { refusedHead = RefusedHead(bytes) }
       self.state = .over
       return .refuse(by: standIn(for: state, bytes))
     }

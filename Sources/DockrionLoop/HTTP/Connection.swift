@@ -113,6 +113,7 @@ package final class Connection: DeadlineTarget {
     begun += 1
     if gate.framing.isOver, begun == gate.framing.requestCount {
       exchange.refusal = gate.framing.refusal
+      exchange.refusedHead = gate.framing.refusedHead
       exchange.closeAfterReply()
     }
     countReceived()
@@ -147,7 +148,11 @@ package final class Connection: DeadlineTarget {
 
   private func pipelined() {
     // The bytes wait for evhttp. Not to read them would mean not to notice when the client goes away.
-    if evbuffer_get_length(bufferevent_get_input(buffer)) > Limits.pipelinedBytesMax { close(.client) }
+    guard evbuffer_get_length(bufferevent_get_input(buffer)) > Limits.pipelinedBytesMax, !closing else {
+      return
+    }
+    if let exchange { listener.onFlood(exchange) }
+    close(.client)
   }
 
   /// True when the peer has acknowledged nothing for that long of what had been sent by then; to be asked before

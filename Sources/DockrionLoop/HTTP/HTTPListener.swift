@@ -45,6 +45,8 @@ package final class HTTPListener {
   package var bufferedBytes = 0
   /// Told of a connection that is closed because too much waits on all together.
   package var onOverflow: (_ buffered: Int) -> Void = { _ in }
+  /// Told of a connection that is closed because too much is pipelined behind this exchange.
+  package var onFlood: (Exchange) -> Void = { _ in }
   /// For whole replies; used and emptied within one call.
   var output = ByteWriter(capacity: 4096)
   /// Answers requests.

@@ -11,4 +11,14 @@ extension HTTPMethod {
     default: self = .other
     }
   }
+
+  /// The method's name, also of those that no route has; `OTHER` for what libevent does not know.
+  static func name(_ type: evhttp_cmd_type) -> String {
+    switch type {
+    case EVHTTP_REQ_PUT: "PUT"
+    case EVHTTP_REQ_PATCH: "PATCH"
+    case EVHTTP_REQ_TRACE: "TRACE"
+    default: HTTPMethod(type).name
+    }
+  }
 }

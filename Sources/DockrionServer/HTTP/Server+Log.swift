@@ -7,7 +7,7 @@ extension Server {
   /// Logs a reply that says why not, where it is one that an operator wants to hear of.
   func log(_ error: ErrorReply, _ exchange: Exchange) {
     guard !error.isLogged else { return }
-    let route = router.metricNames[exchange.route]
+    var route: String { router.metricNames[exchange.route] }
     switch error.status {
     case 500...:
       var metadata = ids(exchange)
@@ -21,6 +21,17 @@ extension Server {
         return metadata
       }
     default: break
+    }
+  }
+
+  /// Logs that a connection is closed whose client sends on and on behind a request that is being answered.
+  func flooded(_ exchange: Exchange) {
+    let message =
+      "more than \(Limits.pipelinedBytesMax) bytes wait behind a request that is being answered; the connection is closed"
+    failures.refused(message, code: "PIPELINED", route: router.metricNames[exchange.route], now: now) {
+      var metadata = ids(exchange)
+      metadata["client"] = "\(client(exchange))"
+      return metadata
     }
   }
 
@@ -69,9 +80,10 @@ extension Server {
   /// Writes a request that is over to the access log.
   func ended(_ exchange: Exchange) {
     let end = Clock.monotonicNanoseconds()
+    let asked = exchange.asked
     accessLog?.add(
       AccessLog.Entry(
-        method: exchange.method.name, route: router.metricNames[exchange.route], path: exchange.path,
+        method: asked.method, route: router.metricNames[exchange.route], path: asked.path,
         status: exchange.status == 0 ? 499 : exchange.status, bytes: exchange.sentBytes,
         nanoseconds: end - exchange.startedAt, requestID: requestID(of: exchange),
         runID: exchange.identity?.runID, client: client(exchange),

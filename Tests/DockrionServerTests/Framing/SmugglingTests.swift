@@ -34,6 +34,30 @@ import Testing
     }
   }
 
+  /// A refused request counts for the route that it names, where its first line can be trusted, and else for none.
+  @Test func aRefusedRequestCountsForTheRouteOfItsTarget() throws {
+    let requests = [
+      ("POST /invoke HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", "/invoke", "POST", 501),
+      ("GET /runs/r/events HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n", "/runs/{run_id}/events", "GET", 400),
+      ("DELETE /runs/r?a=b HTTP/1.1\r\n\r\n", "/runs/{run_id}", "DELETE", 400),
+      ("GET /no/where HTTP/1.1\r\nHost: a b\r\n\r\n", "unknown", "GET", 400),
+      ("GET //x/metrics HTTP/1.1\r\nHost: a\r\n\r\n", "unknown", "OTHER", 400),
+      ("GET /metrics HTTP/3.0\r\nHost: a\r\n\r\n", "unknown", "OTHER", 400),
+    ]
+    try withServer(dockfile("echo")) { server throws in
+      for (bytes, route, method, status) in requests {
+        func count() throws -> Double {
+          try server.metrics().sum(
+            "dockrion_requests_total", ["route": route, "method": method, "status": "\(status)"])
+        }
+        let before = try count()
+        let conversation = try RawConversation(server.connect(), [Array(bytes.utf8)], method: method)
+        #expect(conversation.replies.map(\.status) == [status], "\(bytes)")
+        #expect(try count() == before + 1, "\(bytes)")
+      }
+    }
+  }
+
   @Test func eachIsRefusedWhenItsBytesComeOneByOne() throws {
     try withVictim { _, refuses in
       for request in HostileRequest.all {

@@ -82,6 +82,56 @@ import Testing
     }
   }
 
+  /// What is refused before it is a request is what an operator looks for: as far as it can be read.
+  @Test func aRefusedRequestShowsWhatWasReceived() throws {
+    let log = try Log()
+    let requests: [(bytes: String, method: String, path: String, status: Int)] = [
+      ("GET /health?key=1 HTTP/9.9\r\nHost: a\r\n\r\n", "GET", "/health", 400),
+      ("GET //x/metrics?a HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "//x/metrics", 400),
+      ("BREW /pot\u{1}?a=b HTTP/1.1\r\nHost: a\r\n\r\n", "BREW", "/pot\u{1}", 400),
+      ("PUT /runs/a%20b?x HTTP/1.1\r\n\r\n", "PUT", "/runs/a%20b", 400),
+      ("POST /invoke?x=1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", "POST", "/invoke", 501),
+      ("DELETE /runs/r HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n", "DELETE", "/runs/r", 400),
+      ("CONNECT a:80 HTTP/1.1\r\n\r\n", "CONNECT", "a:80", 400),
+      ("GET http://u@h/a?b HTTP/1.1\r\n\r\n", "GET", "http://u@h/a", 400),
+      (
+        "GET /" + String(repeating: "p", count: 17_000), "GET", "/" + String(repeating: "p", count: 2047), 431
+      ),
+      ("G@T /health HTTP/1.1\r\n\r\n", "-", "-", 400), ("GET\r\n\r\n", "GET", "-", 400),
+      ("\u{16}\u{3}\u{1}\r\n\r\n", "-", "-", 400), ("{\"a\":1}\r\n", "-", "-", 400),
+      ("GET  HTTP/1.1\r\n\r\n", "GET", "-", 400),
+      ("PATCH /invoke HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "PATCH", "/invoke", 405),
+    ]
+    try withServer(dockfile("echo"), arguments: log.arguments) { server throws in
+      for (index, request) in requests.enumerated() {
+        let conversation = try RawConversation(server.connect(), [Array(request.bytes.utf8)])
+        #expect(conversation.replies.map(\.status) == [request.status], "\(request.bytes.prefix(60))")
+        let line = try #require(try log.lines(index + 1).last)
+        #expect(line["method"]?.string == request.method, "\(request.bytes.prefix(60))")
+        #expect(line["path"]?.string == request.path, "\(request.bytes.prefix(60))")
+        #expect(line["status"]?.int == request.status)
+      }
+    }
+  }
+
+  @Test func aFloodOfPipelinedRequestsIsInTheLogWhenItIsClosed() throws {
+    let log = try Log()
+    try withServer(dockfile("scripted"), arguments: log.arguments) { server throws in
+      let connection = try server.connect()
+      try connection.send(requestText("POST", "/invoke", body: #"{"tokens":0,"hang":true}"#))
+      #expect(try eventually(within: 5) { try server.metrics().sum("dockrion_active_runs") == 1 })
+      let behind = String(repeating: requestText("GET", "/health"), count: 4000)
+      try? connection.send(behind)
+      #expect(connection.isClosedByServer(within: 10))
+      let said = try server.log { $0["message"]?.string?.contains("65536 bytes") == true }
+      #expect(said.count == 1, "\(said)")
+      #expect(said.first?["level"] == "notice")
+      #expect(said.first?["client"] == "127.0.0.1")
+      #expect(said.first?["route"] == "/invoke")
+    }
+    #expect(try log.line { $0["route"] == "/invoke" }["status"] == 499)
+  }
+
   @Test func theBytesAreThoseThatTheClientGot() throws {
     let log = try Log()
     try withServer(dockfile("echo"), arguments: log.arguments) { server throws in

@@ -137,6 +137,43 @@ import Testing
     try server.run()
   }
 
+  /// A program that handles its signals itself rotates the log of its server as well.
+  @Test func reopenAccessLogGoesOnInANewFileAndLosesNothing() throws {
+    let directory = try makeDirectory()
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    let path = directory + "/access.log"
+    func lines(_ name: String) throws -> [JSON] {
+      let bytes = FileManager.default.contents(atPath: directory + "/" + name) ?? Data()
+      return try DockrionServerTests.lines(of: String(decoding: bytes, as: UTF8.self))
+    }
+    var dockfile = Self.dockfile()
+    dockfile.runtime.accessLog = path
+    let server = Self.server(dockfile)
+    // Before the start there is no file to be reopened, and nothing to be broken.
+    server.reopenAccessLog()
+    let connection = try Connection(to: .tcp(try #require(try server.start().port)))
+    for round in 1...3 {
+      #expect(try connection.request("GET", "/health").status == 200)
+      try FileManager.default.moveItem(atPath: path, toPath: "\(path).\(round)")
+      #expect(try connection.request("GET", "/ready").status == 200)
+      server.reopenAccessLog()
+      #expect(eventually(within: 10) { FileManager.default.fileExists(atPath: path) })
+      let paths = try lines("access.log.\(round)").map { $0["path"]?.string }
+      #expect(paths == ["/health", "/ready"])
+    }
+    #expect(try connection.request("GET", "/info").status == 200)
+    server.stop()
+    try server.run()
+    #expect(try lines("access.log").map { $0["path"]?.string } == ["/info"])
+    server.reopenAccessLog()
+    // Without an access log there is nothing to do.
+    let plain = Self.server()
+    _ = try plain.start()
+    plain.reopenAccessLog()
+    plain.stop()
+    try plain.run()
+  }
+
   @Test func serversComeAndGoAndLeaveNoDescriptor() throws {
     func once() throws {
       let server = Self.server()
