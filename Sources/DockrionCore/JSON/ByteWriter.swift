@@ -6,7 +6,7 @@ import Glibc
 /// show in a profile of `benchmarks/wrk/stream.lua`.
 public struct ByteWriter: ~Copyable {
   private var start: UnsafeMutablePointer<UInt8>
-  private var capacity: Int
+  private(set) var capacity: Int
   /// How many bytes have been written.
   public private(set) var count = 0
 

@@ -22,7 +22,7 @@ public final class RunLog {
 
   private static let firstSegmentBytes = 1 << 10
   private static let segmentBytesMax = 64 << 10
-  private static let scratchBytesKept = 512
+  static let scratchBytesKept = 512
 
   private let eventsMax: Int
   private var segments: Deque<Segment> = []
@@ -31,6 +31,8 @@ public final class RunLog {
   private(set) var customNames: [Int: String] = [:]
   private var segmentBytes = 0
   private var scratch = ByteWriter(capacity: RunLog.scratchBytesKept)
+  /// Bytes of memory that it has besides, between events.
+  var scratchCapacity: Int { scratch.capacity }
 
   /// The sequence of the oldest event that is kept; `lastSequence + 1` when none is.
   public private(set) var firstSequence = 1

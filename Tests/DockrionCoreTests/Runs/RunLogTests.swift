@@ -32,6 +32,16 @@ import Testing
     #expect(read(log, from: 2990).count == 11)
   }
 
+  /// What an event was put together in is not kept beside the event, where nothing counts it.
+  @Test func aLargeEventIsHeldOnce() {
+    let log = RunLog(eventsMax: 10)
+    for size in [10, 500_000, 1000, 300, 1_000_000] {
+      log.append(token(String(repeating: "x", count: size)))
+      #expect(log.scratchCapacity <= RunLog.scratchBytesKept, "after \(size) bytes")
+    }
+    #expect(log.byteCount > 1_500_000)
+  }
+
   @Test func onlyTheNewestAreKeptAndTheirMemoryToo() {
     let log = RunLog(eventsMax: 10)
     for _ in 1...5000 { log.append(token(String(repeating: "x", count: 1000))) }

@@ -10,6 +10,20 @@ import Testing
     }
   }
 
+  /// Also where requests are answered for some hosts alone, and where a key is needed.
+  @Test(arguments: [
+    "", "expose: {allowed_hosts: [\"*.example.com\", api.example.com]}\n",
+    "expose: {allowed_hosts: [\"api.example.com:8443\"]}\nauth: {mode: api_key, api_keys: {header: X-Agent-Key}}\n",
+  ])
+  func theLineToTryItWorksAsItIsPrinted(sections: String) throws {
+    let key = ["DOCKRION_API_KEY": "YOUR_KEY"]
+    try withServer(dockfile("echo", sections), environment: key) { server throws in
+      let line = try #require(server.output.firstMatch(of: /(?m)^try: (curl .*)$/)?.1)
+      let said = try runCommand("sh", "-c", line + " --fail --silent --show-error --max-time 20")
+      #expect(said.contains("event: complete\n"), "\(line): \(said)")
+    }
+  }
+
   @Test func aPortInUseIsOneLineAndExitCode1() throws {
     try withServer(dockfile("echo")) { server throws in
       let start = try failedStart(
