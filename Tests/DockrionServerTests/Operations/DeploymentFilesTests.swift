@@ -77,6 +77,64 @@ import Yams
     #expect(try #require(Int(redis.dropLast())) > stop)
   }
 
+  /// A file that is taken as it stands, and refused with one of its keys misspelled: the checker looks at all of it.
+  private func checks(_ file: String, misspelling key: String, _ check: (String) throws -> String) throws {
+    let text = try Self.text(file)
+    let directory = try makeDirectory()
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    let broken = directory + "/broken.yaml"
+    let misspelled = String(key.dropLast())
+    try text.replacing("\(key):", with: "\(misspelled):").write(
+      toFile: broken, atomically: true, encoding: .utf8)
+    #expect(throws: Never.self) { try check(projectFile(file)) }
+    let error = #expect(throws: ClientError.self) { try check(broken) }
+    #expect(
+      error?.description.contains("'\(misspelled)'") == true, "\(error?.description ?? "")")
+  }
+
+  @Test(arguments: ["stop_grace_period", "configs", "start_period"])
+  func composeHasTheFormOfTheComposeSpecification(key: String) throws {
+    try checks("config/compose.yaml", misspelling: key) { path in
+      try runCommand(
+        pythonTool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", path)
+    }
+  }
+
+  @Test(arguments: ["terminationGracePeriodSeconds", "failureThreshold", "stringData", "minAvailable"])
+  func kubernetesHasTheFormOfItsInterface(key: String) throws {
+    try checks("config/kubernetes.yaml", misspelling: key) { path in
+      try runCommand(pythonTool("kubernetes-validate"), "--strict", path)
+    }
+  }
+
+  /// The server of the compose file, without its container: its Dockfile, its variables, a real Redis.
+  @Test func theComposeFilesServerServesAndItsHealthCheckSeesIt() throws {
+    let file = try #require(try Self.documents("config/compose.yaml").first)
+    let service = try #require(file["services"]?["dockrion"])
+    let check = try #require(service["healthcheck"]?["test"]?.sequence).compactMap(\.string)
+    #expect(check.prefix(3) == ["CMD", "bash", "-c"] && check.count == 4)
+    let script = try #require(check.last).replacing("$$", with: "$")
+    #expect(script.contains("/127.0.0.1/8080 "))
+    let content = try #require(file["configs"]?["dockfile"]?["content"]?.string)
+    let redis = try RedisProcess()
+    var environment = try Self.imageEnvironment()
+    for (name, value) in try #require(service["environment"]?.mapping) {
+      environment[name.string ?? ""] = value.string ?? ""
+    }
+    environment["REDIS_URL"] = redis.url
+    let server = try ServerProcess(content.replacing("$$", with: "$"), environment: environment)
+    func isHealthy() -> Bool {
+      let script = script.replacing("/8080 ", with: "/\(server.port) ")
+      return (try? runCommand("bash", "-c", script)) != nil
+    }
+    #expect(isHealthy())
+    let run = try server.completedRun(#"{"text":"one two"}"#)
+    #expect(try server.get("/runs/\(run)").json()["output"] == ["text": "one two"])
+    server.signal(SIGTERM)
+    #expect(server.waitForExit(within: 10) == 0)
+    #expect(!isHealthy())
+  }
+
   @Test func kubernetesWaitsLongerThanPreStopAndTheGrace() throws {
     let documents = try Self.documents("config/kubernetes.yaml")
     let ofKind = Dictionary(uniqueKeysWithValues: documents.map { ($0["kind"]?.string ?? "", $0) })
