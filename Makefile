@@ -2,7 +2,7 @@
 SWIFT ?= swift
 DOCKFILE ?= config/Dockfile.yaml
 
-.PHONY: run build test test-release test-thread test-address image-check check format tools tools-test bench bench-smoke bench-micro
+.PHONY: run build test test-release test-package test-thread test-address image-check check format tools tools-test bench bench-smoke bench-micro
 
 run: build
 	exec .build/release/dockrion run $(DOCKFILE)
@@ -19,6 +19,10 @@ test: tools-test
 test-release: tools-test
 	$(SWIFT) test -c release --scratch-path .build-release-tests -Xswiftc -enable-testing \
 	  --filter 'EventRingTests|FullRingTests|ReadyQueueTests|ExecutionTests|ClockTests'
+
+# The package that `dockrion init --swift-package` writes, built and started.
+test-package: tools-test
+	scripts/package-check
 
 # A sanitizer multiplies memory; the tests that bound it are for plain builds.
 NO_MEMORY_FIGURES = --skip 'HeldStreamsCost|emittersOfAFullRing|memoryStaysBounded|clientsThatLeave|pipelinedRequests|hundredsOfSlow|runsThatComeAndGo|halfSentBodies'
