@@ -2,7 +2,7 @@
 SWIFT ?= swift
 DOCKFILE ?= config/Dockfile.yaml
 
-.PHONY: run build test test-release test-package test-thread test-address image-check check format tools tools-test bench bench-smoke bench-micro
+.PHONY: run build test test-python test-release test-package test-thread test-address image-check check format tools tools-test bench bench-smoke bench-micro
 
 run: build
 	exec .build/release/dockrion run $(DOCKFILE)
@@ -11,8 +11,13 @@ run: build
 build: tools
 	$(SWIFT) build -c release --product dockrion -Xswiftc -enforce-exclusivity=unchecked
 
-test: tools-test
+test: tools-test test-python
 	$(SWIFT) test
+
+# The Python package and the worker, with LangGraph and LangChain from PyPI: a minute.
+test-python:
+	@scripts/python-tools
+	cd python && .venv/bin/python -m pytest
 
 # What hangs on the order of threads, without the debug build's slowness that hides it. Apart from `make test`, since all
 # is built once more for it: minutes the first time.
@@ -50,6 +55,7 @@ check: tools-test
 	Tests/python/.venv/bin/ruff check --line-length 120 Tests/python/*.py
 	Tests/python/.venv/bin/ruff format --line-length 120 --check Tests/python/*.py
 	Tests/python/.venv/bin/mypy --strict Tests/python/*.py
+	cd python && .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 	$(SWIFT) build --build-tests
 
 format:

@@ -1,0 +1,5 @@
+def inner() -> None:
+    raise RuntimeError("at import")
+
+
+inner()
