@@ -14,8 +14,8 @@ from typing import Any
 
 from . import zygote
 from .agents import Agent
-from .graphs import Graph
 from .targets import ImportProblem, load, type_name
+from .worker import warnings_of
 
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
@@ -84,13 +84,6 @@ def _check(options: argparse.Namespace) -> int:
 
 def _object_name(agent: Agent) -> str:
     return type_name(agent.subject)
-
-
-def warnings_of(agent: Agent) -> list[str]:
-    """What will not work in this environment."""
-    if isinstance(agent, Graph) and sys.version_info < (3, 11):
-        return ["get_stream_writer() and interrupt() do not work in async nodes before Python 3.11"]
-    return []
 
 
 def _add_dependencies(result: dict[str, Any], options: argparse.Namespace) -> None:

@@ -36,6 +36,10 @@ _set_exception.argtypes = [ctypes.c_ulong, ctypes.py_object]
 _set_exception.restype = ctypes.c_int
 
 
+#: As an exception to raise: none, and what is pending is forgotten.
+_NOTHING = ctypes.py_object()
+
+
 class Job:
     """One call in a pool, for a run."""
 
@@ -60,6 +64,7 @@ class Job:
                         self.thread = 0
                 except RunCancelled:
                     continue
+            _set_exception(threading.get_ident(), _NOTHING)
 
     def interrupt(self) -> bool:
         """Raises `RunCancelled` in the call. False: it is where that must not be; later."""

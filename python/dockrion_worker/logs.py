@@ -21,7 +21,8 @@ STDOUT_LEVEL, STDERR_LEVEL = logging.INFO, logging.WARNING
 class Sink(Protocol):
     """Where lines go. In a zygote there is none: they go to the descriptors."""
 
-    def line(self, level: int, logger: str, line: bytes) -> None: ...
+    def line(self, level: int, logger: str, line: bytes, run: int | None = None) -> None:
+        """Without a `run`, of the one that is current."""
 
 
 _sink: Sink | None = None
@@ -90,16 +91,16 @@ class LineStream(io.TextIOBase):
             self._partials.setdefault(key, _Partial()).add(rest)
         return len(text)
 
-    def _emit(self, partial: _Partial) -> None:
+    def _emit(self, partial: _Partial, run: int | None = None) -> None:
         if _sink is not None:
-            _sink.line(self._level, "", cut("".join(partial.parts), partial.dropped))
+            _sink.line(self._level, "", cut("".join(partial.parts), partial.dropped), run)
 
     def end_run(self, number: int) -> None:
         """Writes what the run's threads have left without a line's end."""
         for key in [key for key in list(self._partials) if key[0] == number]:
             partial = self._partials.pop(key, None)
             if partial is not None:
-                self._emit(partial)
+                self._emit(partial, number)
 
     def flush(self) -> None:
         pass

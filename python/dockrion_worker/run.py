@@ -82,7 +82,7 @@ class RunContext(StreamContext):
         self.too_fast = False
         self._cancel_reason: str | None = None
         # The worker's bookkeeping.
-        self.task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[bytes] | None = None
         self.jobs: set[Any] = set()
         #: Takes the run out of the queue for a thread. False: it has one.
         self.cancel_job: Callable[[], bool] | None = None
@@ -120,6 +120,8 @@ class RunContext(StreamContext):
     # Emits.
 
     def sync_emit_token(self, content: str, finish_reason: str | None = None) -> bool:
+        if not (self._tokens_pass or self._state) and type(content) is str and finish_reason is None:
+            return False
         if not isinstance(content, str) or (finish_reason is not None and not isinstance(finish_reason, str)):
             super().sync_emit_token(content, finish_reason)  # which says what is wrong
         if not self._tokens_pass:
@@ -231,13 +233,10 @@ class RunContext(StreamContext):
         with self._lock:
             if self._room is None:
                 self._room = threading.Condition(self._lock)
-            while self._sent >= self._gate or outlet.blocked:
-                if self._state:
+            while not self._state:
+                if self._sent < self._gate and not self._waits_for_socket():
                     break
-                outlet.waiting.add(self)
-                # Looked at once more: what was sent meanwhile has woken those who stood there before.
-                if self._sent >= self._gate or outlet.blocked:
-                    self._room.wait()
+                self._room.wait()
             posted = not self._state
             if posted:
                 self._sent += 1
@@ -255,15 +254,12 @@ class RunContext(StreamContext):
             with self._lock:
                 if self._state:
                     break
-                if self._sent < self._gate and not outlet.blocked:
+                if self._sent < self._gate and not self._waits_for_socket():
                     self._sent += 1
                     outlet.queue.append(frame)
                     posted = True
                 else:
                     posted = False
-                    outlet.waiting.add(self)
-                    if self._sent < self._gate and not outlet.blocked:
-                        continue
                     future = loop.create_future()
                     self._futures.append(future)
             if posted:
@@ -294,7 +290,6 @@ class RunContext(StreamContext):
                     self._state = CANCELLED
                 else:
                     self._ahead.append(frame)
-                    self._outlet.waiting.add(self)
                     self._advance()
         if late:
             return self._late()
@@ -308,13 +303,24 @@ class RunContext(StreamContext):
         self._outlet.nudge()
         return True
 
+    def _waits_for_socket(self) -> bool:
+        """Whether the socket is full; `wake` is called then when it no longer is."""
+        outlet = self._outlet
+        if not outlet.blocked:
+            return False
+        outlet.waiting.add(self)
+        if outlet.blocked:
+            return True
+        outlet.waiting.discard(self)
+        return False
+
     def _advance(self) -> None:
         """With the lock held: sends on what has run ahead, as far as there is room."""
         ahead = self._ahead
         if ahead is not None:
             limit = self._acked + self._settings.window
             queue = self._outlet.queue
-            while ahead and self._sent < limit and not self._outlet.blocked:
+            while ahead and self._sent < limit and not self._waits_for_socket():
                 frame = ahead.popleft()
                 self._ahead_bytes -= len(frame)
                 self._sent += 1
@@ -342,8 +348,6 @@ class RunContext(StreamContext):
         """Of the flusher's thread: the socket takes frames again."""
         with self._lock:
             self._advance()
-            if self._ahead is not None:
-                self._outlet.waiting.add(self)
             self._wake_waiting()
             ready = self._terminal is not None and self._ahead is None
         self._outlet.nudge()
@@ -425,6 +429,13 @@ class RunContext(StreamContext):
         if not self._told_late:
             self._told_late = True
             _logger.warning("run %s has ended: what its context emits from here on is dropped", self._run_id)
+
+    def __copy__(self) -> RunContext:
+        return self
+
+    def __deepcopy__(self, _memo: Any) -> RunContext:
+        # Libraries copy their configs, with what an agent has put there.
+        return self
 
     def call_in_thread(self, function: Callable[[], _T]) -> asyncio.Future[_T]:
         """Runs `function` in the pool of synchronous handlers, with this context current."""

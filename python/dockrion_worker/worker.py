@@ -15,7 +15,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future
 from typing import Any
 
 from dockrion_events.context import current_context
@@ -309,25 +310,40 @@ class Worker:
         else:
             future = self._handlers.submit_for(context, scope.run, self._run_sync, context, payload)
             context.cancel_job = future.cancel
+            future.add_done_callback(lambda ended: self._ended(context, ended))
+
+    # A run is concluded by a callback of its task or job and not at its end, where an interruption might still come.
 
     def _start_task(self, context: RunContext, scope: contextvars.Context, payload: dict[str, Any]) -> None:
-        assert self._loop is not None
         if context.is_cancelled:
             self._conclude(context, frames.frame(frames.CANCELLED, context.number))
-            return
-        context.task = scope.run(self._loop.create_task, self._run_async(context, payload))
+        else:
+            self._follow(context, scope, self._run_async(context, payload))
 
-    async def _run_async(self, context: RunContext, payload: dict[str, Any]) -> None:
+    def _follow(self, context: RunContext, scope: contextvars.Context, run: Coroutine[Any, Any, bytes]) -> None:
+        assert self._loop is not None
+        context.task = task = scope.run(self._loop.create_task, run)
+        task.add_done_callback(lambda ended: self._ended(context, ended))
+
+    def _ended(self, context: RunContext, ended: asyncio.Task[bytes] | Future[bytes | None]) -> None:
+        if ended.cancelled():
+            self._conclude(context, self._failed(context, asyncio.CancelledError()))
+            return
+        problem = ended.exception()
+        frame = ended.result() if problem is None else self._failed(context, problem)
+        if frame is not None:
+            self._conclude(context, frame)
+
+    async def _run_async(self, context: RunContext, payload: dict[str, Any]) -> bytes:
         agent, settings = self._agent, self._settings
         assert agent is not None and settings is not None
         try:
-            output = await agent.run_async(agent.prepare(payload, settings.properties), context)
-            frame = self._done(context, output)
+            return self._done(context, await agent.run_async(agent.prepare(payload, settings.properties), context))
         except BaseException as problem:
-            frame = self._failed(context, problem)
-        self._conclude(context, frame)
+            return self._failed(context, problem)
 
-    def _run_sync(self, context: RunContext, payload: dict[str, Any]) -> None:
+    def _run_sync(self, context: RunContext, payload: dict[str, Any]) -> bytes | None:
+        """None: a task goes on with it."""
         agent, settings = self._agent, self._settings
         assert agent is not None and settings is not None and self._loop is not None
         try:
@@ -337,25 +353,22 @@ class Worker:
             if needs_loop(output):
                 scope = contextvars.copy_context()
                 self._loop.call_soon_threadsafe(self._continue, context, scope, output)
-                return
-            frame = self._done(context, output)
+                return None
+            return self._done(context, output)
         except BaseException as problem:
-            frame = self._failed(context, problem)
-        self._conclude(context, frame)
+            return self._failed(context, problem)
 
     def _continue(self, context: RunContext, scope: contextvars.Context, result: Any) -> None:
         """On the loop: what a synchronous function has returned is to be awaited there."""
-        assert self._loop is not None
-        context.task = scope.run(self._loop.create_task, self._finish(context, result))
-        if context.is_cancelled:
+        self._follow(context, scope, self._finish(context, result))
+        if context.is_cancelled and context.task is not None:
             context.task.cancel()
 
-    async def _finish(self, context: RunContext, result: Any) -> None:
+    async def _finish(self, context: RunContext, result: Any) -> bytes:
         try:
-            frame = self._done(context, await finish(result, context))
+            return self._done(context, await finish(result, context))
         except BaseException as problem:
-            frame = self._failed(context, problem)
-        self._conclude(context, frame)
+            return self._failed(context, problem)
 
     def _call_in_thread(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
         assert self._loop is not None
@@ -374,7 +387,6 @@ class Worker:
         cancel_job = context.cancel_job
         if cancel_job is not None and cancel_job():
             # It has waited for a thread, and never had one.
-            self._conclude(context, frames.frame(frames.CANCELLED, number))
             return
         self._loop.call_soon_threadsafe(_cancel_task, context)
         half = settings.cancel_grace_seconds / 2
@@ -450,6 +462,7 @@ class Worker:
             self._runs.pop(context.number, None)
             stop = self._draining and not self._runs
         context.concluded = True
+        self._outlet.waiting.discard(context)
         if context.is_cancelled:
             self._outlet.put_quietly(raw)
         else:
@@ -459,9 +472,11 @@ class Worker:
 
     # Logs.
 
-    def line(self, level: int, logger: str, line: bytes) -> None:
+    def line(self, level: int, logger: str, line: bytes, run: int | None = None) -> None:
         context = current_context.get()
-        if isinstance(context, RunContext):
+        if run is not None:
+            self._put_log(run, level, logger, line, False)
+        elif isinstance(context, RunContext):
             # A line behind the run's last frame is the process's.
             number = 0 if context.concluded else context.number
             self._put_log(number, level, logger, line, context.is_cancelled)
@@ -484,7 +499,15 @@ def describe(agent: Agent) -> dict[str, Any]:
         "kind": agent.kind,
         "async": agent.is_async,
         "in_memory_checkpointer": agent.in_memory_checkpointer,
+        "warnings": warnings_of(agent),
     }
+
+
+def warnings_of(agent: Agent) -> list[str]:
+    """What will not work in this environment."""
+    if agent.kind == "langgraph" and sys.version_info < (3, 11):
+        return ["get_stream_writer() and interrupt() do not work in async nodes before Python 3.11"]
+    return []
 
 
 def _cancel_task(context: RunContext) -> None:

@@ -194,6 +194,7 @@ class Zygote:
             "kind": None,
             "async": None,
             "in_memory_checkpointer": None,
+            "warnings": [],
         }
         if self._agent is not None:
             packet.update(describe(self._agent))

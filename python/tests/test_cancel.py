@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from typing import Any
 
@@ -123,3 +124,18 @@ def test_interrupted_threads_leave_the_stream_whole() -> None:
             # The last one may have been cut in two by the exception, between print's two writes.
             assert lines[:-1] == [f"line {each}" for each in range(len(lines) - 1)]
         assert worker.run(100, {"lines": 1})[1] == {}
+
+
+@pytest.mark.parametrize("name", ["spin", "spin_async"])
+def test_interruptions_at_a_runs_end_lose_no_end(name: str) -> None:
+    """Cancels and interruptions come while runs end by themselves: each ends once, and the process goes on."""
+    chance = random.Random(3)
+    with running(AGENTS, {"handler": f"plain:{name}"}, cancel_grace_seconds=0.002) as worker:
+        for number in range(1, 301):
+            worker.start(number, {"seconds": 0.004})
+            worker.wait_events(number, 1)
+            time.sleep(chance.uniform(0, 0.005))
+            worker.cancel(number)
+        for number in range(1, 301):
+            assert worker.terminal(number).kind in (CANCELLED, DONE)
+        assert worker.run(1000, {"seconds": 0})[1] == {"spun": True}

@@ -361,3 +361,49 @@ def forks(payload: Json) -> Json:
         os._exit(0)
     print("parent")
     return {"child": os.waitpid(pid, 0)[1]}
+
+
+def spin_or_tick(payload: Json, context: StreamContext) -> Json:
+    if "spin" in payload:
+        context.sync_emit("tick", {"at": time.monotonic()})
+        end = time.monotonic() + payload["spin"]
+        while time.monotonic() < end:
+            pass
+        return {}
+    for _ in range(payload["ticks"]):
+        context.sync_emit("tick", {"at": time.monotonic()})
+        time.sleep(0.002)
+    return {}
+
+
+async def many_emitters(payload: Json, context: StreamContext) -> Json:
+    def in_thread(name: str) -> None:
+        for number in range(payload["each"]):
+            context.sync_emit_token(f"{name} {number}")
+
+    async def in_task(name: str) -> None:
+        for number in range(payload["each"]):
+            await context.emit_token(f"{name} {number}")
+
+    async def on_loop() -> None:
+        for number in range(payload["each"]):
+            context.sync_emit_token(f"loop {number}")
+            await asyncio.sleep(0)
+
+    await asyncio.gather(
+        *(asyncio.to_thread(in_thread, f"thread{number}") for number in range(3)),
+        *(in_task(f"task{number}") for number in range(2)),
+        on_loop(),
+    )
+    return {}
+
+
+def burst_or_spin(payload: Json, context: StreamContext) -> Json:
+    return spin_or_tick(payload, context) if "spin" in payload else burst(payload, context=context)
+
+
+async def ticks_async(payload: Json, context: StreamContext) -> Json:
+    for _ in range(payload["ticks"]):
+        await context.emit("tick", {"at": time.monotonic()})
+        await asyncio.sleep(payload["pause"])
+    return {}
