@@ -81,10 +81,10 @@ def test_a_bad_start_is_a_bad_frame(payload: bytes) -> None:
 
 
 def test_mutated_streams_give_frames_or_a_bad_frame() -> None:
-    """100,000 streams with bits turned, bytes dropped and doubled: the reader gives frames or says no."""
+    """20,000 streams with bits turned, bytes dropped and doubled: the reader gives frames or says no."""
     chance = random.Random(1)
     good = bad = 0
-    for _ in range(100_000):
+    for _ in range(20_000):
         data = bytearray(STREAM)
         for _ in range(chance.randint(1, 4)):
             at = chance.randrange(len(data))
@@ -105,8 +105,8 @@ def test_mutated_streams_give_frames_or_a_bad_frame() -> None:
             good += 1
         except BadFrame:
             bad += 1
-    assert good > 1000
-    assert bad > 1000
+    assert good > 200
+    assert bad > 200
 
 
 #: What ends a worker, behind HELLO and READY.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -362,3 +363,27 @@ def test_doctor_looks_for_dependencies(tmp_path: Path) -> None:
     assert result["install"] == f"{sys.executable} -m pip install 'pytest<1' no-such-package==1"
     status, result, _ = command("doctor", "--handler", "plain:echo")
     assert (status, result["ok"], result["install"], result["dependencies"]) == (0, True, None, [])
+
+
+def test_a_fork_that_fails_is_answered_and_the_next_one_works() -> None:
+    with zygote(AGENTS, {"handler": "plain:echo"}, paths=[str(PACKAGES / "tests" / "no_fork")]) as started:
+        started.wait_for("ready")
+        near, far = socket.socketpair()
+        number = os.dup(far.fileno())
+        started.send({"type": "fork", "worker": 77}, [far.fileno(), number, number])
+        answer = started.wait_for("forked", worker=77)
+        assert answer == {"type": "forked", "worker": 77, "errno": 11, "error": "EAGAIN"}
+        far.close()
+        os.close(number)
+        # The zygote has closed its ends.
+        near.settimeout(5)
+        assert near.recv(1) == b""
+        near.close()
+        assert started.worker().run(1, {"a": 1})[1] == {"a": 1}
+
+
+def test_a_zygote_whose_import_does_not_end_goes_with_its_server(tmp_path: Path) -> None:
+    (tmp_path / "agent.py").write_text("import time\ntime.sleep(1)\ndef handler(payload): return {}\n")
+    with zygote(tmp_path, {"handler": "agent:handler"}) as started:
+        started.control.close()
+        wait_until(lambda: not alive(started.pid), "its end")

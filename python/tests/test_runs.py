@@ -260,3 +260,13 @@ def test_a_run_ends_once() -> None:
         for number in range(1, 200):
             frames = [each.kind for each in worker.by_run[number] if each.kind != LOG]
             assert [kind for kind in frames[:-1] if kind != EVENT] == []
+
+
+def test_a_flood_of_lines_waits_for_a_server_that_does_not_read() -> None:
+    with running(AGENTS, handler("talk_much")) as worker:
+        worker.reading.clear()
+        worker.start(1, {"lines": 60_000})
+        time.sleep(0.5)
+        worker.reading.set()
+        assert worker.terminal(1).kind == DONE
+        assert [line for _, _, line in worker.logs(1)] == [f"line {number}" for number in range(60_000)]
