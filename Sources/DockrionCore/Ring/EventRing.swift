@@ -38,11 +38,29 @@ public struct EventRing<Element: AnyObject & Sendable>: ~Copyable, Sendable {
 
   /// Adds an element; false when the ring is full. Safe on any thread.
   public func push(_ element: Element) -> Bool {
+    guard let place = takePlace() else { return false }
+    place.fill(element)
+    return true
+  }
+
+  /// A place that is taken; the consumer waits for it to be filled, which has to happen once.
+  struct Place {
+    fileprivate let word: UnsafeMutablePointer<Atomic<UInt>>
+
+    @inline(__always)
+    func fill(_ element: Element) {
+      word.pointee.store(retainedAddress(of: element), ordering: .releasing)
+    }
+  }
+
+  /// The first half of a push: nil when the ring is full.
+  @inline(__always)
+  func takePlace() -> Place? {
     var segment = Segment(address: newest.load(ordering: .acquiring))
     while true {
-      switch segment.push(element, mayClose: segment.capacity < capacity) {
-      case .pushed: return true
-      case .full: return false
+      switch segment.take(mayClose: segment.capacity < capacity) {
+      case .taken(let place): return place
+      case .full: return nil
       case .closed: segment = successor(of: segment)
       }
     }
@@ -90,7 +108,10 @@ public struct EventRing<Element: AnyObject & Sendable>: ~Copyable, Sendable {
     }
   }
 
-  private enum Outcome { case pushed, full, closed }
+  private enum Outcome {
+    case taken(Place)
+    case full, closed
+  }
 
   private struct Header: ~Copyable {
     let capacity: Int
@@ -141,7 +162,7 @@ public struct EventRing<Element: AnyObject & Sendable>: ~Copyable, Sendable {
       return isLinked ? segment : Segment(address: standing)
     }
 
-    func push(_ element: Element, mayClose: Bool) -> Outcome {
+    func take(mayClose: Bool) -> Outcome {
       var ticket = header.pointee.tail.load(ordering: .relaxed)
       while true {
         if ticket < 0 { return .closed }
@@ -161,11 +182,9 @@ public struct EventRing<Element: AnyObject & Sendable>: ~Copyable, Sendable {
         }
         let (taken, now) = header.pointee.tail.weakCompareExchange(
           expected: ticket, desired: ticket + 1, ordering: .acquiringAndReleasing)
-        if taken { break }
+        if taken { return .taken(Place(word: place(ticket))) }
         ticket = now
       }
-      place(ticket).pointee.store(retainedAddress(of: element), ordering: .releasing)
-      return .pushed
     }
 
     func pop() -> Element? {

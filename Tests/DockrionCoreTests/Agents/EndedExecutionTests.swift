@@ -203,8 +203,11 @@ import Testing
       return
     }
     #expect(context.isCancelled)
-    func emit() throws { try context.emitToken("late") }
-    #expect(throws: CancellationError.self) { try emit() }
+    let emits: [@Sendable () throws -> Void] = [
+      { try context.emitToken("late") }, { try context.emitProgress("late", 1) },
+      { try context.emitStep("late") }, { try context.checkpoint("late", [:]) }, { try context.emit("late") },
+    ]
+    for emit in emits { #expect(throws: CancellationError.self) { try emit() } }
     let late = execution.next()
     #expect(late == nil)
   }

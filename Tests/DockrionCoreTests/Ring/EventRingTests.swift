@@ -43,6 +43,23 @@ private final class Item: Sendable {
     #expect(hasRoom)
   }
 
+  /// As a producer does that the kernel stops between taking its place and filling it, while others make the ring grow.
+  @Test(arguments: [0, 7, 15]) func aPlaceThatIsFilledLateKeepsItsTurn(_ late: Int) {
+    let ring = EventRing<Item>(capacity: 1024)
+    var pushed = 0
+    for number in 0..<late where ring.push(Item(0, number)) { pushed += 1 }
+    let place = ring.takePlace()
+    // Sixteen places are the first segment's; what comes behind them closes it.
+    for number in (late + 1)..<100 where ring.push(Item(0, number)) { pushed += 1 }
+    #expect(pushed == 99)
+    var taken: [Int] = []
+    while let item = ring.pop() { taken.append(item.number) }
+    #expect(taken == Array(0..<late), "what stands behind the place waits for it")
+    place?.fill(Item(0, late))
+    while let item = ring.pop() { taken.append(item.number) }
+    #expect(taken == Array(0..<100))
+  }
+
   @Test func whatIsLeftInARingIsFreedWithIt() {
     weak var left: Item?
     do {
