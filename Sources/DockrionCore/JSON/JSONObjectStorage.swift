@@ -9,11 +9,15 @@ final class JSONObjectStorage: ManagedBuffer<JSONObjectHead, JSONObject.Member> 
   }
 
   deinit {
-    _ = withUnsafeMutablePointers { head, members in members.deinitialize(count: Int(head.pointee.count)) }
+    // A loop: the runtime would look up how to free a member for each of them.
+    for place in 0..<count { (start + place).deinitialize(count: 1) }
   }
 
-  var count: Int { Int(header.count) }
-  var capacityOfMembers: Int { Int(header.capacity) }
+  // By pointer: a class's property is watched for overlapping access, which costs as much as what is done here.
+  private var head: UnsafeMutablePointer<JSONObjectHead> { withUnsafeMutablePointerToHeader { $0 } }
+
+  var count: Int { Int(head.pointee.count) }
+  var capacityOfMembers: Int { Int(head.pointee.capacity) }
 
   private var start: UnsafeMutablePointer<JSONObject.Member> { withUnsafeMutablePointerToElements { $0 } }
 
@@ -23,7 +27,7 @@ final class JSONObjectStorage: ManagedBuffer<JSONObjectHead, JSONObject.Member> 
   }
 
   func place(of name: String) -> Int? {
-    if let index = header.index { return index.place(of: name, in: start) }
+    if let index = head.pointee.index { return index.place(of: name, in: start) }
     for place in 0..<count where start[place].name.hasSameBytes(as: name) { return place }
     return nil
   }
@@ -31,24 +35,24 @@ final class JSONObjectStorage: ManagedBuffer<JSONObjectHead, JSONObject.Member> 
   /// Adds a member of a name that is new, where there is room.
   func append(_ member: JSONObject.Member) {
     let (start, count) = (start, count)
-    if count + 1 == JSONObject.indexedFrom { header.index = NameIndex(start, count: count) }
-    _ = header.index?.place(of: member.name, addingTo: start, count: count)
+    if count + 1 == JSONObject.indexedFrom { head.pointee.index = NameIndex(start, count: count) }
+    _ = head.pointee.index?.place(of: member.name, addingTo: start, count: count)
     (start + count).initialize(to: member)
-    header.count = UInt32(count + 1)
+    head.pointee.count = UInt32(count + 1)
   }
 
   func remove(_ place: Int) {
     (start + place).deinitialize(count: 1)
     (start + place).moveInitialize(from: start + place + 1, count: count - place - 1)
-    header.count -= 1
+    head.pointee.count -= 1
     let index = count < JSONObject.indexedFrom ? nil : NameIndex(start, count: count)
-    header.index = index
+    head.pointee.index = index
   }
 
   func copy(_ other: JSONObjectStorage) {
     start.initialize(from: other.start, count: other.count)
-    header.count = other.header.count
-    header.index = other.header.index
+    head.pointee.count = other.head.pointee.count
+    head.pointee.index = other.head.pointee.index
   }
 
   /// Moves members here whose names differ.
@@ -58,7 +62,7 @@ final class JSONObjectStorage: ManagedBuffer<JSONObjectHead, JSONObject.Member> 
     for at in 0..<members.count {
       (start + at).initialize(to: (members.baseAddress.unsafelyUnwrapped + at).move())
     }
-    header.count = UInt32(members.count)
+    head.pointee.count = UInt32(members.count)
   }
 
   /// Moves members here, the last of each name to the place of its first.
@@ -75,8 +79,8 @@ final class JSONObjectStorage: ManagedBuffer<JSONObjectHead, JSONObject.Member> 
         count += 1
       }
     }
-    header.count = UInt32(count)
-    header.index = count < JSONObject.indexedFrom ? nil : index
+    head.pointee.count = UInt32(count)
+    head.pointee.index = count < JSONObject.indexedFrom ? nil : index
   }
 }
 

@@ -5,63 +5,75 @@ extension JSONReader {
     1e20, 1e21, 1e22,
   ]
 
-  mutating func readNumber() throws(Flaw) -> JSONValue {
+  @inline(__always)
+  mutating func readNumber(_ at: inout UnsafePointer<UInt8>) throws(Flaw) -> JSONValue {
     let first = at
     let isNegative = at.pointee == UInt8(ascii: "-")
     if isNegative { at += 1 }
     var digits: UInt64 = 0
     var isExact = true
     let whole = at
-    try readDecimals(&digits, &isExact)
+    try readDecimals(&at, &digits, &isExact)
     if whole.pointee == UInt8(ascii: "0"), at - whole > 1 {
-      at = whole
-      throw .wrong("a number does not begin with a needless 0")
+      throw wrong("a number does not begin with a needless 0", whole)
     }
+    let next = peek(at)
+    if isExact, next != UInt8(ascii: "."), next | 0x20 != UInt8(ascii: "e") {
+      if digits <= UInt64(Int64.max) { return .int(isNegative ? -Int64(digits) : Int64(digits)) }
+      if isNegative, digits == UInt64(Int64.max) + 1 { return .int(.min) }
+    }
+    let number = try readRest(first, digits, isExact, isNegative, at)
+    at = stop
+    return .double(number)
+  }
+
+  /// Reads a number's fraction and exponent, if there are any, behind the digits that are given.
+  @inline(never)
+  private mutating func readRest(
+    _ first: UnsafePointer<UInt8>, _ whole: UInt64, _ isWholeExact: Bool, _ isNegative: Bool,
+    _ next: UnsafePointer<UInt8>
+  ) throws(Flaw) -> Double {
+    var (at, digits, isExact) = (next, whole, isWholeExact)
     var exponent = 0
-    var isInteger = true
-    if peek == UInt8(ascii: ".") {
-      isInteger = false
+    if peek(at) == UInt8(ascii: ".") {
       at += 1
       let fraction = at
-      try readDecimals(&digits, &isExact)
+      try readDecimals(&at, &digits, &isExact)
       exponent = fraction - at
     }
-    if peek | 0x20 == UInt8(ascii: "e") {
-      isInteger = false
+    if peek(at) | 0x20 == UInt8(ascii: "e") {
       at += 1
-      let isSmall = peek == UInt8(ascii: "-")
-      if isSmall || peek == UInt8(ascii: "+") { at += 1 }
+      let isSmall = peek(at) == UInt8(ascii: "-")
+      if isSmall || peek(at) == UInt8(ascii: "+") { at += 1 }
       var power: UInt64 = 0
       var isPowerExact = true
-      try readDecimals(&power, &isPowerExact)
+      try readDecimals(&at, &power, &isPowerExact)
       if isPowerExact, power < 1000 {
         exponent += isSmall ? -Int(power) : Int(power)
       } else {
         isExact = false
       }
     }
-    if isInteger, isExact {
-      if digits <= UInt64(Int64.max) { return .int(isNegative ? -Int64(digits) : Int64(digits)) }
-      if isNegative, digits == UInt64(Int64.max) + 1 { return .int(.min) }
-    }
+    stop = at
     // Both factors are exact, so the one rounding is the right one (Clinger, 1990).
     if isExact, digits <= 1 << 53, exponent.magnitude <= 22 {
       let power = Self.powersOfTen[Int(exponent.magnitude)]
       let number = exponent < 0 ? Double(digits) / power : Double(digits) * power
-      return .double(isNegative ? -number : number)
+      return isNegative ? -number : number
     }
     let text = String(decoding: UnsafeBufferPointer(start: first, count: at - first), as: UTF8.self)
     guard let number = Double(text), number.isFinite else {
-      at = first
-      throw .wrong("the number is beyond what fits 64 bits")
+      throw wrong("the number is beyond what fits 64 bits", first)
     }
-    return .double(number)
+    return number
   }
 
   /// Reads one digit at least.
   @inline(__always)
-  private mutating func readDecimals(_ number: inout UInt64, _ isExact: inout Bool) throws(Flaw) {
-    guard peek &- UInt8(ascii: "0") < 10 else { throw .needed("a digit") }
+  private mutating func readDecimals(
+    _ at: inout UnsafePointer<UInt8>, _ number: inout UInt64, _ isExact: inout Bool
+  ) throws(Flaw) {
+    guard peek(at) &- UInt8(ascii: "0") < 10 else { throw needed("a digit", at) }
     repeat {
       let digit = UInt64(at.pointee &- UInt8(ascii: "0"))
       if number < 1_000_000_000_000_000_000 {

@@ -212,12 +212,50 @@ import Testing
     #expect(readable > 0)
   }
 
+  /// Names that were read before are not read again: they have to be found whatever they have in common.
+  @Test func namesThatComeAgainAreKeptApart() throws {
+    let names =
+      ["", "a", "b", "ab", "a\0", "é", "e\u{301}", "12345678", "123456789", "12345678a", "12345678b"]
+      + (0..<40).map { "a common beginning \($0)" }
+      + [64, 65].flatMap { length in
+        ["x", "y"].map { String(repeating: "x", count: length - 1) + $0 }
+      }
+    let object = JSONObject(names.enumerated().map { ($1, JSONValue($0)) })
+    #expect(object.count == names.count)
+    let all = JSONValue.array(Array(repeating: .object(object), count: 50))
+    var writer = ByteWriter()
+    try writer.append(json: all)
+    #expect(try JSONValue(parsing: writer.bytes) == all)
+    // The same names, each with its first character as an escape.
+    let escaped = #"[{"ab":1},{"\u0061b":2},{"ab":3}]"#
+    let many = "[" + Array(repeating: escaped, count: 50).joined(separator: ",") + "]"
+    #expect(
+      try read(many) == .array(Array(repeating: [["ab": 1], ["ab": 2], ["ab": 3]], count: 50)))
+  }
+
+  /// What is large is moved piece by piece, from its end.
+  @Test(arguments: [1, 10_922, 10_923, 21_845, 21_846, 32_769, 100_000])
+  func aLargeArrayHasItsElementsInOrder(_ count: Int) throws {
+    let elements = (0..<count).map { JSONValue("\($0) is longer than what needs no memory") }
+    let value: JSONValue = ["before", .array(elements), "behind", .array(elements)]
+    var writer = ByteWriter()
+    try writer.append(json: value)
+    #expect(try JSONValue(parsing: writer.bytes) == value)
+    // One that is broken off frees what it has.
+    #expect(throws: JSONParseError.self) { try read(Array(writer.bytes.dropLast())) }
+  }
+
   @Test func memoryIsCountedAboutAsItIsTaken() throws {
     let text = "{\"x\":[" + Array(repeating: #"{"a":1}"#, count: 1000).joined(separator: ",") + "]}"
     var bytes = 0
     _ = try Array(text.utf8).withUnsafeBytes { try JSONObject(parsing: $0, memoryBytes: &bytes) }
     #expect((96_000...112_000).contains(bytes))
     #expect(bytes <= 16 * text.utf8.count)
+    bytes = 0
+    let small = "{\"x\":[" + Array(repeating: "[1]", count: 1000).joined(separator: ",") + "]}"
+    _ = try Array(small.utf8).withUnsafeBytes { try JSONObject(parsing: $0, memoryBytes: &bytes) }
+    #expect(
+      bytes == 80 + 32 + 1000 * (24 + 64), "an array of one value takes 56 bytes, of which 64 are taken")
     bytes = 0
     let long = "{\"x\":\"\(String(repeating: "y", count: 10_000))\"}"
     _ = try Array(long.utf8).withUnsafeBytes { try JSONObject(parsing: $0, memoryBytes: &bytes) }
