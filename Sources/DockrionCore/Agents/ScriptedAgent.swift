@@ -1,24 +1,6 @@
 /// Plays what the payload says: for trying a client, for tests and for load.
 public struct ScriptedAgent: Agent {
-  private static let schema = try? InputSchema([
-    "type": "object",
-    "properties": [
-      "emit": ["type": "array", "items": ["type": "object"]],
-      "tokens": ["type": "integer"],
-      "interval_ms": ["type": "number"],
-      "token_bytes": ["type": "integer"],
-      "stamp": ["type": "boolean"],
-      "hang": ["type": "boolean"],
-      "block_ms": ["type": "number"],
-      "fail": ["type": "string"],
-      "code": ["type": "string"],
-      "fail_details": ["type": "object"],
-      "text": ["type": "string"],
-      "output": ["type": "object"],
-    ],
-  ])
-
-  public var inputSchema: InputSchema? { Self.schema }
+  public var inputSchema: InputSchema? { Script.schema }
 
   public init() {}
 
@@ -58,7 +40,7 @@ public struct ScriptedAgent: Agent {
 }
 
 /// A payload of the scripted agent, read as a whole before anything is played.
-private struct Script {
+struct Script {
   var acts: [Act] = []
   var tokens = 16
   var interval = Duration.zero
@@ -74,12 +56,12 @@ private struct Script {
   init(_ input: JSONObject) throws {
     let fields = Fields(object: try Self.unfolded(input), pointer: "")
     acts = try fields.array("emit").enumerated().map { try Act($1, pointer: "/emit/\($0)") }
-    tokens = try fields.int("tokens", in: 0...10_000_000) ?? 16
-    interval = .microseconds(Int64((try fields.number("interval_ms", in: 0...86_400_000) ?? 0) * 1000))
-    tokenBytes = try fields.int("token_bytes", in: 0...(Limits.eventBytesMax / 2)) ?? 0
+    tokens = try fields.int("tokens", in: Self.tokensRange) ?? 16
+    interval = .microseconds(Int64((try fields.number("interval_ms", in: Self.pauseRange) ?? 0) * 1000))
+    tokenBytes = try fields.int("token_bytes", in: Self.tokenBytesRange) ?? 0
     stamp = try fields.bool("stamp") ?? false
     hangs = try fields.bool("hang") ?? false
-    block = .microseconds(Int64((try fields.number("block_ms", in: 0...3_600_000) ?? 0) * 1000))
+    block = .microseconds(Int64((try fields.number("block_ms", in: Self.blockRange) ?? 0) * 1000))
     failure = try fields.string("fail")
     code = try fields.string("code") ?? "AGENT_ERROR"
     failureDetails = try fields.object("fail_details")
@@ -136,7 +118,7 @@ private struct Script {
 }
 
 /// One entry of `emit`.
-private enum Act {
+enum Act {
   case progress(String, Double, String?)
   case checkpoint(String, JSONObject)
   case token(String, String?)
@@ -151,7 +133,7 @@ private enum Act {
     case "progress":
       self = .progress(
         try fields.required("step", fields.string),
-        try fields.required("progress") { try fields.number($0, in: -1e300...1e300) },
+        try fields.required("progress") { try fields.number($0, in: Script.progressRange) },
         try fields.string("message"))
     case "checkpoint":
       self = .checkpoint(try fields.required("name", fields.string), try fields.object("data") ?? [:])
@@ -159,12 +141,13 @@ private enum Act {
       self = .token(try fields.required("content", fields.string), try fields.string("finish_reason"))
     case "step":
       self = .step(
-        try fields.required("node_name", fields.string), try fields.number("duration_ms", in: 0...1e15),
+        try fields.required("node_name", fields.string),
+        try fields.number("duration_ms", in: Script.durationRange),
         try fields.strings("input_keys"), try fields.strings("output_keys"))
     case "custom":
       self = .custom(try fields.required("name", fields.string), try fields.object("data") ?? [:])
     case "sleep":
-      let milliseconds = try fields.required("ms") { try fields.number($0, in: 0...86_400_000) }
+      let milliseconds = try fields.required("ms") { try fields.number($0, in: Script.pauseRange) }
       self = .sleep(.microseconds(Int64(milliseconds * 1000)))
     case let other:
       throw Fields.problem(
@@ -188,7 +171,7 @@ private enum Act {
 }
 
 /// Typed access to an object's members; a member that is absent or null is nil.
-private struct Fields {
+struct Fields {
   let object: JSONObject
   let pointer: String
 

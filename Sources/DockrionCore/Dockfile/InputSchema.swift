@@ -12,24 +12,36 @@ public struct InputSchema: Sendable {
   public let unenforced: [String]
 
   private let root: SchemaNode
+  private let further: Further?
+
+  /// What the keywords that are enforced cannot say; nil for a payload that is right.
+  typealias Further = @Sendable (JSONObject) -> InputSchemaViolation?
 
   /// Compiles a schema. Its `type` must be `object`, which it also is where it is left out.
   ///
   /// - Throws: `InputSchemaError` with everything that is wrong with it.
   public init(_ document: JSONObject) throws(InputSchemaError) {
+    try self.init(document, further: nil)
+  }
+
+  /// The same.
+  ///
+  /// - Parameter further: is asked about payloads that fit the keywords.
+  init(_ document: JSONObject, further: Further?) throws(InputSchemaError) {
     var compiler = SchemaCompiler()
     let root = compiler.compileRoot(document)
     guard compiler.issues.isEmpty else { throw InputSchemaError(issues: compiler.issues) }
     self.document = .object(document)
     self.unenforced = compiler.unenforced
     self.root = root
+    self.further = further
   }
 
   /// The first thing in the payload that does not fit, or nil when all of it fits.
   ///
   /// The work grows with the schema and with the arrays that it looks into, not with the rest of the payload.
   public func check(_ payload: JSONObject) -> InputSchemaViolation? {
-    root.check(members: payload) ?? root.checkValue(.object(payload))
+    root.check(members: payload) ?? root.checkValue(.object(payload)) ?? further?(payload)
   }
 }
 

@@ -134,6 +134,9 @@ public enum EventKind: UInt8, Sendable, CaseIterable {
   /// Events that belong to one subscription: an agent's event of that name could not be told from them.
   private static let reserved: Set<String> = ["gap", "timeout"]
 
+  /// The names that no event of an agent's own may have.
+  public static let reservedNames = allCases.map(\.name) + reserved.sorted()
+
   private static func isDigit(_ byte: UInt8) -> Bool { byte >= 0x30 && byte <= 0x39 }
   private static func isLetter(_ byte: UInt8) -> Bool { (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7A }
   private static func isMark(_ byte: UInt8) -> Bool {

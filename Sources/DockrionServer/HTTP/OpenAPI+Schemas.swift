@@ -173,13 +173,11 @@ extension OpenAPI {
         "request_id": id, "run_id": id,
         "type": [
           "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_.:-]{0,127}$",
-          "not": ["enum": .array(builtInNames.map { .string($0) })],
+          "not": ["enum": .array(EventKind.reservedNames.map { .string($0) })],
         ],
         "sequence": sequence, "timestamp": moment,
       ],
       "oneOf": oneID,
     ]
-
-    private static let builtInNames = EventKind.allCases.map(\.name) + ["gap", "timeout"]
   }
 }

@@ -36,7 +36,9 @@ struct OpenAPI {
     var operation: JSONObject = [
       "operationId": .string("\(endpoint)"), "summary": .string(Self.summary(endpoint)),
     ]
-    let parameters = Parameter.of(endpoint)
+    let parameters = Parameter.of(endpoint).filter {
+      $0.name != Parameter.newRunID.name || server.dockfile.streaming.allowClientIDs
+    }
     if !parameters.isEmpty {
       let isRedis = server.dockfile.streaming.redis != nil
       operation["parameters"] = .array(parameters.map { Self.shown($0, redis: isRedis) })
@@ -148,8 +150,9 @@ struct OpenAPI {
   }
 
   private func failures(_ endpoint: Endpoint) -> Set<Int> {
-    var statuses: Set = [400]
-    if endpoint.startsAgent { statuses.formUnion([403, 413, 415, 422, 429, 501, 503, 504]) }
+    // What a request's framing is refused with comes before its route is known.
+    var statuses: Set = [400, 413, 417, 431, 501]
+    if endpoint.startsAgent { statuses.formUnion([403, 415, 422, 429, 503, 504]) }
     if endpoint.needsKey, server.auth.isEnabled { statuses.insert(401) }
     if !server.dockfile.expose.allowedHosts.isEmpty, endpoint != .health, endpoint != .ready {
       statuses.insert(421)
@@ -177,11 +180,13 @@ struct OpenAPI {
     case 409 where endpoint == .cancelRun: "RUN_FINISHED: the run has ended already."
     case 409: "RUN_EXISTS: the id is taken. IDEMPOTENCY_KEY_REUSED: the key belongs to another body."
     case 413: "PAYLOAD_TOO_LARGE: the body has too many bytes."
+    case 417: "VALIDATION_ERROR: the request expects something else than 100-continue."
     case 415: "UNSUPPORTED_MEDIA_TYPE: the body is not application/json."
     case 421: "WRONG_HOST: expose.allowed_hosts does not name this host."
     case 422: "VALIDATION_ERROR: the payload does not fit the agent's input schema."
     case 429 where endpoint == .runEvents: "TOO_MANY_SUBSCRIBERS: the run has as many subscribers as may be."
     case 429: "TOO_MANY_RUNS: agents, payloads or events take as much room as they may."
+    case 431: "VALIDATION_ERROR: the request's head has too many bytes or fields."
     case 500: "AGENT_ERROR, or the agent's own code: the agent failed."
     case 501: "NOT_IMPLEMENTED: an unknown transfer coding."
     case 503:

@@ -42,7 +42,7 @@ struct Parameter {
     description: "The request's id in its events; one that has not this form is replaced by a UUID.",
     schema: ["type": "string"])
 
-  private static let newRunID = Parameter(
+  static let newRunID = Parameter(
     name: "run_id", place: .query, description: "The new run's id, chosen by the client.", schema: idSchema)
 
   private static let idempotencyKey = Parameter(
