@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import dataclasses
+import gc
 import importlib.util
 import json
 import logging
@@ -138,6 +139,9 @@ class Worker:
                 self._outlet.put(frames.frame(frames.FATAL, 0, encode(problem.fields)))
                 self._outlet.close()
                 return 1
+            # As the zygote does: collections need not look at what stays.
+            gc.collect()
+            gc.freeze()
         self._start_loop(settings)
         return self._run_forever()
 
@@ -462,6 +466,8 @@ class Worker:
             self._runs.pop(context.number, None)
             stop = self._draining and not self._runs
         context.concluded = True
+        # Circles that only the garbage collector would find.
+        context.task = context.cancel_job = None
         self._outlet.waiting.discard(context)
         if context.is_cancelled:
             self._outlet.put_quietly(raw)
@@ -506,7 +512,10 @@ def describe(agent: Agent) -> dict[str, Any]:
 def warnings_of(agent: Agent) -> list[str]:
     """What will not work in this environment."""
     if agent.kind == "langgraph" and sys.version_info < (3, 11):
-        return ["get_stream_writer() and interrupt() do not work in async nodes before Python 3.11"]
+        return [
+            "before Python 3.11 get_stream_writer(), interrupt() and tokens of models that are called without the "
+            "node's config do not work in the nodes of a graph: LangGraph's own limit"
+        ]
     return []
 
 
