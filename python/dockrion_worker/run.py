@@ -335,6 +335,9 @@ class RunContext(StreamContext):
         """Of the reader's thread: events that were passed on, modulo 2³². True: the run's last frame may go now."""
         with self._lock:
             more = (count - self._acked) & _U32_MASK
+            if more > _U32_MASK // 2:
+                # Less than was said before: it says nothing new.
+                return False
             if more > self._sent - self._acked:
                 raise frames.BadFrame(f"ACK of run {self.number} says {count}, sent are {self._sent & _U32_MASK}")
             self._acked += more

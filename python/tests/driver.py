@@ -138,6 +138,7 @@ class Worker:
         self._received: dict[int, int] = {}
         self._acked: dict[int, int] = {}
         self._send_lock = threading.Lock()
+        self._ack_lock = threading.Lock()
         self.reading = threading.Event()
         self.reading.set()
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -186,11 +187,12 @@ class Worker:
             self.changed.notify_all()
 
     def acknowledge_all(self, least: int = 1) -> None:
-        for run, count in list(self._received.items()):
-            if count - self._acked.get(run, 0) >= max(1, least):
-                self._acked[run] = count
-                with contextlib.suppress(OSError):
-                    self.ack(run, count)
+        with self._ack_lock:
+            for run, count in list(self._received.items()):
+                if count - self._acked.get(run, 0) >= max(1, least):
+                    self._acked[run] = count
+                    with contextlib.suppress(OSError):
+                        self.ack(run, count)
 
     # Frames out.
 

@@ -118,5 +118,8 @@ def test_counters_go_around_at_2_to_the_32() -> None:
     assert context.acknowledge((context._sent) & 0xFFFFFFFF) is False
     assert context._acked == (1 << 32) + 7
     assert context._gate == context._acked + 16
+    # An older one says nothing new.
+    assert context.acknowledge((context._sent - 9) & 0xFFFFFFFF) is False
+    assert context._acked == (1 << 32) + 7
     near.close()
     far.close()
