@@ -26,7 +26,7 @@ from . import frames
 
 if TYPE_CHECKING:
     from .outlet import Outlet
-    from .worker import Settings
+    from .settings import Settings
 
 _logger = logging.getLogger("dockrion.agent")
 _T = TypeVar("_T")

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import dataclasses
 import gc
 import importlib.util
 import json
 import logging
 import os
-import re
 import socket
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any
 
 from dockrion_events.context import current_context
-from dockrion_events.conversion import encode, to_plain
-from dockrion_events.errors import AgentError, RunCancelled
-from dockrion_events.filter import EventsFilter
+from dockrion_events.conversion import encode
+from dockrion_events.errors import RunCancelled
 
-from . import frames, logs
+from . import frames, logs, outcomes
 from .agents import Agent, InvalidOutput, InvalidPayload, finish, needs_loop
 from .executors import CountingExecutor, Interrupter
 from .outlet import Outlet
 from .run import RunContext
+from .settings import Settings
 from .targets import ImportProblem, load
 
 #: Milliseconds for which the event loop may not answer before its stack is logged.
@@ -38,65 +36,9 @@ _HANG_MS = 2000
 _EXIT_SECONDS = 5.0
 #: Seconds for which an interruption is tried at least: a thread may be where it must not be interrupted.
 _PATIENCE = 5.0
-#: Bytes of an error's text, of its code, and of its details in JSON.
-_ERROR_BYTES, _CODE_CHARACTERS, _DETAILS_BYTES = 128 << 10, 256, 256 << 10
 
-_CODE = re.compile(r"[A-Z][A-Z0-9_]*\Z")
 _agent_log = logging.getLogger("dockrion.agent")
 _log = logging.getLogger("dockrion.worker")
-
-
-@dataclasses.dataclass
-class Settings:
-    """What HELLO says."""
-
-    agent: Mapping[str, Any]
-    filter: EventsFilter
-    window: int = 1024
-    ahead_bytes: int = 8 << 20
-    event_bytes: int = (1 << 20) - 1024
-    output_bytes: int = 16 << 20
-    threads: int = 32
-    cancel_grace_seconds: float = 10.0
-    event_loop: str = "auto"
-    expose_errors: bool = False
-    log_level: int = logging.INFO
-    properties: tuple[str, ...] = ()
-    #: Number of the event loop's thread.
-    loop_thread: int = 0
-    #: Called with a run whose last frame may go.
-    release: Callable[[RunContext], None] = lambda run: None
-
-    @classmethod
-    def read(cls, hello: Mapping[str, Any]) -> Settings:
-        if hello.get("v") != 1:
-            raise frames.BadFrame(f"HELLO has v {hello.get('v')!r}, 1 is known here")
-        if not isinstance(hello.get("agent"), dict):
-            raise frames.BadFrame("HELLO has no agent")
-        try:
-            settings = cls(agent=hello["agent"], filter=EventsFilter(hello.get("filter")))
-            for name, least in _NUMBERS.items():
-                value = hello.get(name, getattr(settings, name))
-                if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < 1 << 53:
-                    raise ValueError(f"{name} is {value!r}")
-                setattr(settings, name, value if name == "cancel_grace_seconds" else int(value))
-            settings.event_loop = str(hello.get("event_loop", settings.event_loop))
-            settings.expose_errors = bool(hello.get("expose_errors", False))
-            settings.log_level = logs.level_number(str(hello.get("log_level", "info")))
-            settings.properties = tuple(str(name) for name in hello.get("properties") or ())
-        except (TypeError, ValueError) as problem:
-            raise frames.BadFrame(f"HELLO: {problem}") from None
-        return settings
-
-
-_NUMBERS = {
-    "window": 1,
-    "ahead_bytes": 0,
-    "event_bytes": 1,
-    "output_bytes": 2,
-    "threads": 1,
-    "cancel_grace_seconds": 0,
-}
 
 
 class Worker:
@@ -111,6 +53,7 @@ class Worker:
         self._outlet = Outlet(stream)
         self._hello = threading.Event()
         self._settings: Settings | None = None
+        self._expose = False
         self._runs: dict[int, RunContext] = {}
         self._runs_lock = threading.Lock()
         self._draining = False
@@ -132,6 +75,7 @@ class Worker:
         settings = self._settings
         assert settings is not None
         logging.getLogger().setLevel(settings.log_level)
+        self._expose = settings.expose_errors
         if self._agent is None:
             try:
                 self._agent = load(settings.agent)
@@ -304,7 +248,7 @@ class Worker:
             if not isinstance(payload, dict):
                 raise ValueError("it is no object")
         except (ValueError, RecursionError) as problem:
-            self._conclude(context, _fail(f"the payload cannot be read: {problem}", "VALIDATION_ERROR"))
+            self._conclude(context, outcomes.fail(f"the payload cannot be read: {problem}", "VALIDATION_ERROR"))
             return
         scope = contextvars.copy_context()
         scope.run(current_context.set, context)
@@ -398,7 +342,7 @@ class Worker:
 
     def _done(self, context: RunContext, output: Any) -> bytes:
         if not isinstance(output, dict):
-            return self._invalid(context, f"the agent returned {_named(output)}, not a dict")
+            return self._invalid(context, f"the agent returned {outcomes.named(output)}, not a dict")
         settings = self._settings
         assert settings is not None
         try:
@@ -412,33 +356,21 @@ class Worker:
 
     def _invalid(self, context: RunContext, text: str) -> bytes:
         _agent_log.error("run %s: %s", context.run_id, text)
-        return _fail(text, "INVALID_OUTPUT")(context.number)
+        return outcomes.fail(text, "INVALID_OUTPUT")(context.number)
 
     def _failed(self, context: RunContext, problem: BaseException) -> bytes:
         if context.too_fast:
             text = "the agent emitted faster than its client reads, and did not await: use `await context.emit…`"
             _agent_log.error("run %s: %s", context.run_id, text)
-            return _fail(text, "AGENT_TOO_FAST")(context.number)
+            return outcomes.fail(text, "AGENT_TOO_FAST")(context.number)
         if context.is_cancelled and isinstance(problem, (asyncio.CancelledError, RunCancelled)):
             return frames.frame(frames.CANCELLED, context.number)
         if isinstance(problem, InvalidOutput):
             return self._invalid(context, str(problem))
         if isinstance(problem, InvalidPayload):
-            return _fail(str(problem), "VALIDATION_ERROR")(context.number)
-        logs.write_lines(logging.ERROR, "dockrion.agent", _traceback(problem))
-        return self._error(problem)(context.number)
-
-    def _error(self, problem: BaseException) -> Callable[[int], bytes]:
-        settings = self._settings
-        assert settings is not None
-        code = getattr(problem, "code", None)
-        if not (isinstance(code, str) and _CODE.match(code) and len(code) <= _CODE_CHARACTERS):
-            code = "AGENT_ERROR"
-        if isinstance(problem, AgentError):
-            return _fail(problem.message, code, problem.details)
-        if settings.expose_errors:
-            return _fail(_text_of(problem), code)
-        return _fail("the agent failed", code)
+            return outcomes.fail(str(problem), "VALIDATION_ERROR")(context.number)
+        logs.write_lines(logging.ERROR, "dockrion.agent", outcomes.traceback_of(problem))
+        return outcomes.error(problem, self._expose)(context.number)
 
     # The end of runs.
 
@@ -522,47 +454,6 @@ def warnings_of(agent: Agent) -> list[str]:
 def _cancel_task(context: RunContext) -> None:
     if context.task is not None:
         context.task.cancel()
-
-
-def _fail(error: str, code: str, details: Mapping[str, Any] | None = None) -> Callable[[int], bytes]:
-    raw = error.encode("utf-8", "backslashreplace")
-    if len(raw) > _ERROR_BYTES:
-        error = raw[:_ERROR_BYTES].decode("utf-8", "ignore")
-    fields: dict[str, Any] = {"error": error, "code": code}
-    if details is not None:
-        try:
-            plain = to_plain(details)
-            if len(encode(plain)) > _DETAILS_BYTES:
-                raise ValueError(f"they have more than {_DETAILS_BYTES} bytes")
-            fields["details"] = plain
-        except ValueError as problem:
-            _agent_log.warning("the details of an error are not sent: %s", problem)
-    payload = encode(fields)
-    return lambda number: frames.frame(frames.FAIL, number, payload)
-
-
-def _text_of(problem: BaseException) -> str:
-    try:
-        text = str(problem)
-    except Exception:
-        text = "(its text cannot be made)"
-    return f"{type(problem).__name__}: {text}" if text else type(problem).__name__
-
-
-def _traceback(problem: BaseException) -> str:
-    """The traceback without this package's own frames at its top."""
-    own = os.path.dirname(os.path.abspath(__file__))
-    trace = problem.__traceback__
-    while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename.startswith(own):
-        trace = trace.tb_next
-    try:
-        return "".join(traceback.format_exception(type(problem), problem, trace))
-    except Exception:
-        return f"{type(problem).__name__}, whose text cannot be made"
-
-
-def _named(value: Any) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
 
 
 def _new_loop(choice: str) -> asyncio.AbstractEventLoop:

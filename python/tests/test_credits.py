@@ -106,7 +106,7 @@ def test_counters_go_around_at_2_to_the_32() -> None:
     from dockrion_events import EventsFilter
     from dockrion_worker.outlet import Outlet
     from dockrion_worker.run import RunContext
-    from dockrion_worker.worker import Settings
+    from dockrion_worker.settings import Settings
 
     near, far = socket.socketpair()
     settings = Settings(agent={}, filter=EventsFilter(None), window=16)
