@@ -23,7 +23,7 @@ test-python:
 # is built once more for it: minutes the first time.
 test-release: tools-test
 	$(SWIFT) test -c release --scratch-path .build-release-tests -Xswiftc -enable-testing \
-	  --filter 'EventRingTests|FullRingTests|ReadyQueueTests|ExecutionTests|ClockTests'
+	  --filter 'EventRingTests|FullRingTests|InboxTests|ExecutionTests|ClockTests'
 
 # The package that `dockrion init --swift-package` writes, built and started.
 test-package: tools-test

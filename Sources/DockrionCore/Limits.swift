@@ -35,6 +35,8 @@ public enum Limits {
   public static let workerThreadsMax = 120
   /// Threads that cancel agents' tasks when handlers of theirs block.
   public static let cancellingLanesMax = 8
+  /// Bytes that memory for one call keeps until the next.
+  public static let scratchBytesKept = 256 << 10
   /// Bytes that may wait unsent for one client before its source is paused …
   public static let streamBufferBytesHigh = 64 << 10
   /// … and down to which they must fall before it goes on.

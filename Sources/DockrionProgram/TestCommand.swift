@@ -18,6 +18,9 @@ package struct TestCommand: ParsableCommand {
   @Argument(help: "The Dockfile.", completion: .file(extensions: ["yaml", "yml"]))
   var dockfile = Program.current.dockfile
 
+  @Option(help: ArgumentHelp("Which of the file's agents; the default one without.", valueName: "name"))
+  var agent: String?
+
   @OptionGroup var payload: PayloadOptions
 
   @Option(help: "text; jsonl, an event's JSON a line; or sse, as /invoke/stream sends it.")
@@ -31,17 +34,20 @@ package struct TestCommand: ParsableCommand {
       for warning in error.warnings { Report.note(warning.line(as: "warning")) }
       throw CommandError("\(error)")
     }
+    let served: Dockfile.Agent
+    do { served = try file.agent(named: agent) } catch { throw CommandError("\(error)") }
     let agents = Program.current.agents
-    guard let agent = agents[file.agent.lookupName] else {
-      throw CommandError("\(file.unregisteredAgent(known: Array(agents.keys)))")
+    guard let agent = agents[served.lookupName] else {
+      throw CommandError("\(file.unregistered(served, known: Array(agents.keys)))")
     }
     let input = try payload.read().object
-    if let problem = (file.inputSchema ?? agent.inputSchema)?.check(input) {
-      let schema = file.inputSchema == nil ? "what \(file.agent.lookupName) takes" : "io_schema.input"
+    let schema = file.inputSchema(of: served)
+    if let problem = (schema ?? agent.inputSchema)?.check(input) {
+      let schema = schema == nil ? "what \(served.lookupName) takes" : "io_schema.input"
       throw CommandError("the payload does not fit \(schema): \(problem)")
     }
     let identity = EventEncoder.Identity.request(UUID().uuidString.lowercased())
-    let run = LocalRun(file, identity: identity)
+    let run = LocalRun(file, agent: served, identity: identity)
     let interrupts = Interrupts(run.canceller)
     let printer = EventPrinter(format)
     var parser = ServerSentEventParser()
@@ -58,13 +64,13 @@ package struct TestCommand: ParsableCommand {
     switch outcome {
     case .completed(let output):
       if let last { try printer.printOutput(of: last) }
-      try check(output: output, file)
+      try check(output: output, file, served)
     case .failed, .cancelled: throw ExitCode(interrupts.happened ? Exit.interrupted : Exit.failure)
     }
   }
 
-  private func check(output: [UInt8], _ file: Dockfile) throws {
-    guard let document = file.outputSchema?.object else { return }
+  private func check(output: [UInt8], _ file: Dockfile, _ served: Dockfile.Agent) throws {
+    guard let document = (served.outputSchema ?? file.outputSchema)?.object else { return }
     let schema: InputSchema
     do { schema = try InputSchema(document) } catch {
       return Report.note("note: the output was not checked, io_schema.output is no schema: \(error)")

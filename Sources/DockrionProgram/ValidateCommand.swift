@@ -46,8 +46,10 @@ package struct ValidateCommand: ParsableCommand {
     let program = Program.current
     var issues = [read.missingKeys(in: ProcessInfo.processInfo.environment)].compactMap(\.self)
     // `dockrion` also checks files that another program is to serve.
-    if !program.ownAgents.isEmpty, program.agents[read.agent.lookupName] == nil {
-      issues.append(read.unregisteredAgent(known: Array(program.agents.keys)))
+    if !program.ownAgents.isEmpty {
+      for agent in read.agents where program.agents[agent.lookupName] == nil {
+        issues.append(read.unregistered(agent, known: Array(program.agents.keys)))
+      }
     }
     return issues
   }

@@ -16,13 +16,7 @@ extension Dockrion {
   /// descriptor limit is raised to the hard one, and the thread that serves, with those that it begins, is
   /// scheduled as `SCHED_BATCH`. Signals are handled where that is asked for.
   public final class Server: Sendable {
-    /// Where clients reach a server. Its description is a URL such as `http://127.0.0.1:8080`, or
-    /// `unix:/run/d.sock`.
-    public struct Address: Sendable, Hashable, CustomStringConvertible {
-      public let description: String
-      /// The TCP port, also where the Dockfile asked for any; nil for a Unix socket.
-      public let port: Int?
-    }
+    public typealias Address = ServerAddress
 
     private struct State {
       var hasBegun = false

@@ -7,7 +7,7 @@ import Logging
 ///     try Dockrion.serve(dockfile: "Dockfile.yaml", agents: ["support-bot": SupportBot()])
 public enum Dockrion {
   /// The version, as `/health`, `/info` and `dockrion --version` show it.
-  public static let version = "0.1.0"
+  public static var version: String { ServerVersion.text }
 
   /// Serves one agent as a Dockfile says, until SIGTERM or SIGINT.
   ///
@@ -34,7 +34,7 @@ public enum Dockrion {
   ) throws {
     let server = Server(dockfile, agents: agents, stopsOn: [SIGTERM, SIGINT], logger: logger)
     try server.run { server, address in
-      let lines = StartLines.lines(dockfile, address.description, example: try server.exampleBody())
+      let lines = StartLines.lines(dockfile, address.description, example: try server.example())
       for line in lines { (announce ?? StartLines.print)(line) }
     }
   }

@@ -4,7 +4,8 @@ import Synchronization
 /// One agent at work, and its way to the loop: the worker's side of a run or request.
 ///
 /// The loop makes it, starts it, drains it and may cancel it; everything else here runs on workers.
-public final class Execution: ReadyItem {
+/// `@unchecked Sendable`, as every `LoopItem`: all that stands here is constant or atomic.
+public final class Execution: LoopItem, @unchecked Sendable {
   private enum Phase: UInt8, AtomicRepresentable { case running, cancelled, ended }
 
   enum Waiter: Sendable {
@@ -13,7 +14,7 @@ public final class Execution: ReadyItem {
   }
 
   /// What the agent's events pass through and where its end goes.
-  public struct Route: Sendable {
+  public struct Outlet: Sendable {
     public let filter: EventsFilter
     /// Pattern A and B announce the agent with `started` and end with an event; `/invoke` has no events at all.
     public let hasEvents: Bool
@@ -41,9 +42,10 @@ public final class Execution: ReadyItem {
   /// What every execution behind one kind of route shares.
   public final class Environment: Sendable {
     let description: Description
-    let route: Route
+    let outlet: Outlet
     let ringCapacity: Int
-    let ready: ReadyQueue<Execution>
+    let inbox: Inbox
+    let onReady: LoopHandler<Execution>
     let workers: Workers
     let counters: WorkerCounters
     let exposesErrors: Bool
@@ -52,13 +54,15 @@ public final class Execution: ReadyItem {
     ///   - ringCapacity: events of one agent that may wait for the loop; see `EventRing`.
     ///   - exposesErrors: whether clients get the text of errors that are no `AgentError`.
     public init(
-      _ description: Description, _ route: Route, ringCapacity: Int, ready: ReadyQueue<Execution>,
-      workers: Workers, counters: WorkerCounters, exposesErrors: Bool = true
+      _ description: Description, _ outlet: Outlet, ringCapacity: Int, inbox: Inbox,
+      onReady: LoopHandler<Execution> = LoopHandler { _ in }, workers: Workers, counters: WorkerCounters,
+      exposesErrors: Bool = true
     ) {
       self.description = description
-      self.route = route
+      self.outlet = outlet
       self.ringCapacity = ringCapacity
-      self.ready = ready
+      self.inbox = inbox
+      self.onReady = onReady
       self.workers = workers
       self.counters = counters
       self.exposesErrors = exposesErrors
@@ -69,8 +73,7 @@ public final class Execution: ReadyItem {
   public let slot: Int
   public let encoder: EventEncoder
   private let environment: Environment
-  private let ready: ReadyQueue<Execution>
-  private let readyLink = ReadyLink()
+  private let inbox: Inbox
   private let ring: EventRing<EventRecord>
   private let phase = Atomic<Phase>(.running)
   let hasWaiters = Atomic<Bool>(false)
@@ -81,11 +84,11 @@ public final class Execution: ReadyItem {
     self.slot = slot
     self.encoder = encoder
     self.environment = environment
-    ready = environment.ready
+    inbox = environment.inbox
     ring = EventRing(capacity: environment.ringCapacity)
   }
 
-  public func withReadyLink<Result>(_ body: (borrowing ReadyLink) -> Result) -> Result { body(readyLink) }
+  override public func onLoop() { environment.onReady(self) }
 
   // MARK: The loop's side
 
@@ -105,7 +108,7 @@ public final class Execution: ReadyItem {
   }
 
   /// Puts this in line to be drained again, when a drain stopped with events left.
-  public func markReady() { ready.mark(self) }
+  public func markReady() { inbox.mark(self) }
 
   /// Makes emits throw, and cancels the agent's task. Its end still comes, as the last record.
   public func cancel(_ task: Task<Void, Never>?) {
@@ -126,10 +129,10 @@ public final class Execution: ReadyItem {
   // MARK: The worker's side
 
   /// False behind `/invoke`, which has none.
-  package var hasEvents: Bool { environment.route.hasEvents }
+  package var hasEvents: Bool { environment.outlet.hasEvents }
   var workers: Workers { environment.workers }
   private var description: Description { environment.description }
-  private var route: Route { environment.route }
+  private var outlet: Outlet { environment.outlet }
 
   var isRunning: Bool { phase.load(ordering: .relaxed) == .running }
   private var hasEnded: Bool { phase.load(ordering: .relaxed) == .ended }
@@ -138,7 +141,7 @@ public final class Execution: ReadyItem {
     // It may have been cancelled while it waited for a thread; no agent starts after its end.
     guard isRunning else { return await pushAlways(EventRecord(silent: .cancelled, .cancelled)) }
     let startedAt = Clock.monotonicNanoseconds()
-    if route.hasEvents {
+    if outlet.hasEvents {
       await pushAlways(
         encoder.startedRecord(agentName: description.agentName, framework: description.framework))
     }
@@ -166,7 +169,7 @@ public final class Execution: ReadyItem {
         message: "the agent's output has \(writer.count) bytes; at most \(Limits.outputBytesMax) can be sent")
     }
     let ending = AgentEnding.completed(output: writer.array(), latencySeconds: seconds)
-    guard route.hasEvents else {
+    guard outlet.hasEvents else {
       return EventRecord(silent: .complete, ending)
     }
     return try encoder.record(.complete, sizeHint: writer.count, ending: ending) { out in
@@ -185,25 +188,25 @@ public final class Execution: ReadyItem {
       return EventRecord(silent: .cancelled, .cancelled)
     }
     let error = AgentError(error, exposesText: environment.exposesErrors).withDetailsThatCanBeSent()
-    return route.hasEvents ? encoder.failureRecord(error) : EventRecord(silent: .error, .failed(error))
+    return outlet.hasEvents ? encoder.failureRecord(error) : EventRecord(silent: .error, .failed(error))
   }
 
   func admits(_ kind: EventKind) throws -> Bool {
     if !isRunning { throw CancellationError() }
-    return route.filter.passes(kind)
+    return outlet.filter.passes(kind)
   }
 
   func admits(custom name: String) throws -> Bool {
     if !isRunning { throw CancellationError() }
     guard EventKind.isCustomName(name) else { throw EmitError.invalidName(name) }
-    return route.filter.passes(custom: name)
+    return outlet.filter.passes(custom: name)
   }
 
   /// True when an emit that sends nothing must be checked all the same: `/invoke` refuses what a stream would.
-  func checksUnsent(_ kind: EventKind) -> Bool { !route.hasEvents && route.streamFilter.passes(kind) }
+  func checksUnsent(_ kind: EventKind) -> Bool { !outlet.hasEvents && outlet.streamFilter.passes(kind) }
 
   func checksUnsent(custom name: String) -> Bool {
-    !route.hasEvents && route.streamFilter.passes(custom: name)
+    !outlet.hasEvents && outlet.streamFilter.passes(custom: name)
   }
 
   /// Adds an event; false when the ring is full.

@@ -44,6 +44,19 @@ struct ConfigNode {
     }
   }
 
+  var isMappingOrNull: Bool {
+    switch content {
+    case .mapping, .null: true
+    default: false
+    }
+  }
+
+  /// The value of a mapping's key; nil where there is none.
+  func value(of key: String) -> ConfigNode? {
+    guard case .mapping(let entries) = content else { return nil }
+    return entries.first { $0.key == key }?.value
+  }
+
   /// The node at an RFC 6901 pointer, or the nearest one above it that exists.
   func nearest(pointer: String) -> ConfigNode {
     var node = self

@@ -1,7 +1,7 @@
 /// What keeps a Dockfile that is valid from being served by this process.
 extension Dockfile {
   /// What is said where no agent of that name is registered, in one line: what there is, and the way out.
-  package func unregisteredAgent(known: [String]) -> DockfileIssue {
+  package func unregistered(_ agent: Agent, known: [String]) -> DockfileIssue {
     let name = agent.lookupName
     // `package.module:function` names a Python function.
     let isPython = name.contains(":")
@@ -12,7 +12,10 @@ extension Dockfile {
       + (near.map { "; did you mean \($0)?" } ?? "")
       + "; an agent of your own needs a program of your own that registers it: "
       + "dockrion init NAME --swift-package writes one"
-    return issue("agent.\(agent.lookupKey)", places.agent, message)
+    let index = agents.firstIndex { $0.name == agent.name } ?? 0
+    return issue(
+      "\(hasAgentList ? "agents[\(index)]" : "agent").\(agent.lookupKey)",
+      places.agents.indices.contains(index) ? places.agents[index] : nil, message)
   }
 
   /// What is said where `auth` asks for keys and the environment has none; nil where that is well.

@@ -5,29 +5,6 @@
 /// Every value is in range once this exists; where the file is silent it holds the default that
 /// `docs/dockfile.md` lists.
 public struct Dockfile: Sendable {
-  /// The agent that is served.
-  public struct Agent: Sendable {
-    /// Its name, as `started` events and `/info` show it.
-    public var name: String
-    public var description: String?
-    /// The name under which the agent is registered; where absent, `name` is looked up.
-    public var handler: String?
-    /// Kept for files written for the Python runtime; looked up like `handler` when that is absent.
-    public var entrypoint: String?
-    /// A label: `swift` unless the file says otherwise.
-    public var framework = "swift"
-
-    public init(name: String, description: String? = nil, handler: String? = nil) {
-      (self.name, self.description, self.handler) = (name, description, handler)
-    }
-
-    /// The key that has that name.
-    var lookupKey: String { handler != nil ? "handler" : entrypoint != nil ? "entrypoint" : "name" }
-
-    /// The name that is looked up among the registered agents.
-    public var lookupName: String { handler ?? entrypoint ?? name }
-  }
-
   /// Which routes exist, and where.
   public struct Expose: Sendable {
     /// Serves `POST /invoke`.
@@ -143,13 +120,17 @@ public struct Dockfile: Sendable {
   }
 
   struct Places: Sendable {
-    var agent: ConfigPlace?
+    /// Of each agent, where the name stands that is looked up.
+    var agents: [ConfigPlace?] = []
     var auth: ConfigPlace?
   }
 
   /// The file's path as it was given, for messages.
   public var path: String
-  public var agent: Agent
+  /// The agents that are served, one at least.
+  public var agents: [Agent]
+  /// True where the file has `agents`: each then has its routes below `/agents/{name}` as well.
+  public var hasAgentList = false
   /// What a payload must look like, from `io_schema.input`.
   public var inputSchema: InputSchema?
   /// `io_schema.output`, shown by `/schema` and not enforced.
@@ -178,6 +159,16 @@ public struct Dockfile: Sendable {
 
   public init(path: String, agent: Agent) {
     self.path = path
-    self.agent = agent
+    agents = [agent]
+  }
+
+  /// The configuration of a server for several agents, each with routes of its own below `/agents/{name}`.
+  ///
+  /// - Parameter agents: one at least. The one with `isDefault`, or else the first, has the routes without prefix.
+  public init(agents: [Agent], path: String = "Dockfile") {
+    precondition(!agents.isEmpty, "a Dockfile has one agent at least")
+    self.path = path
+    self.agents = agents
+    hasAgentList = true
   }
 }

@@ -133,7 +133,7 @@ extension DockfileReader {
     return isRight ? prefix : nil
   }
 
-  private func filter(in events: ConfigSection) -> EventsFilter {
+  func filter(in events: ConfigSection) -> EventsFilter {
     guard let node = events.given("allowed") else { return .everything }
     switch node.content {
     case .scalar(let text, _):

@@ -13,7 +13,9 @@ struct DockfileReader {
     self.issues = issues
     top = ConfigSection(
       root, field: "",
-      known: ["version", "agent", "io_schema", "expose", "streaming", "runtime", "auth", "metadata"],
+      known: [
+        "version", "agent", "agents", "io_schema", "expose", "streaming", "runtime", "auth", "metadata",
+      ],
       unused: Self.unusedKeys, issues: issues)
   }
 
@@ -22,20 +24,14 @@ struct DockfileReader {
     if let version = top.given("version"), version.text != "1.0" {
       top.error("version", "\(version.shown) is not supported; the version is \"1.0\"")
     }
-    dockfile.agent = agent()
-    dockfile.places = places(of: dockfile.agent)
-    readSchemas(into: &dockfile)
+    (dockfile.agents, dockfile.hasAgentList) = agents()
+    dockfile.places = places(of: dockfile.agents)
+    (dockfile.inputSchema, dockfile.outputSchema) = schemas(in: top)
     dockfile.expose = expose()
     dockfile.streaming = streaming()
     dockfile.runtime = runtime()
     dockfile.auth = auth()
-    if let metadata = top.given("metadata") {
-      if case .mapping = metadata.content {
-        dockfile.metadata = metadata.jsonObject(field: "metadata", issues: issues)
-      } else {
-        top.error("metadata", "\(metadata.shown) stands where a mapping is needed")
-      }
-    }
+    dockfile.metadata = metadata(in: top)
     if !dockfile.expose.rest, !dockfile.expose.streaming, !dockfile.streaming.asyncRuns {
       issues.error(
         "expose", at: top["expose"]?.place,
@@ -44,66 +40,47 @@ struct DockfileReader {
     return dockfile
   }
 
-  private func agent() -> Dockfile.Agent {
-    let section = top.section("agent", known: ["name", "description", "handler", "entrypoint", "framework"])
-    var agent = Dockfile.Agent(name: "")
-    if let name = section.text("name") {
-      agent.name = name
-      if !Self.isAgentName(name) {
-        section.error(
-          "name",
-          "\(quoted(name)) is not a name; use 1 to 128 letters, digits, \"_\", \".\" and \"-\", "
-            + "a letter or digit first")
-      }
-    } else if top["agent"].map(\.isMappingOrNull) ?? true, section["name"].map(\.isNull) ?? true {
-      issues.error("agent.name", at: section["name"]?.place ?? section.place, "the agent's name is missing")
-    }
-    agent.description = section.text("description")
-    agent.handler = section.word("handler")
-    agent.entrypoint = section.word("entrypoint")
-    if let framework = section.word("framework") { agent.framework = framework }
-    return agent
-  }
-
-  /// Where the name stands that is looked up, and where the mode of `auth` or the variable with the keys does.
-  private func places(of agent: Dockfile.Agent) -> Dockfile.Places {
+  /// Where the names stand that are looked up, and where the mode of `auth` or the variable with the keys stands.
+  private func places(of agents: [Dockfile.Agent]) -> Dockfile.Places {
     func place(_ path: String...) -> ConfigPlace? {
-      path.dropFirst().reduce(top[path[0]]) { node, key in
-        guard case .mapping(let entries) = node?.content else { return nil }
-        return entries.first { $0.key == key }?.value
-      }?.place
+      path.dropFirst().reduce(top[path[0]]) { node, key in node?.value(of: key) }?.place
     }
+    let nodes: [ConfigNode?] =
+      if case .sequence(let elements) = top["agents"]?.content { elements } else { [top["agent"]] }
     return Dockfile.Places(
-      agent: place("agent", agent.lookupKey),
+      agents: zip(nodes, agents).map { node, agent in node?.value(of: agent.lookupKey)?.place },
       auth: place("auth", "api_keys", "env_var") ?? place("auth", "mode"))
   }
 
-  private static func isAgentName(_ name: String) -> Bool {
-    func isLetterOrDigit(_ byte: UInt8) -> Bool {
-      (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte | 0x20)
+  func metadata(in section: ConfigSection) -> JSONObject {
+    guard let metadata = section.given("metadata") else { return [:] }
+    guard case .mapping = metadata.content else {
+      section.error("metadata", "\(metadata.shown) stands where a mapping is needed")
+      return [:]
     }
-    guard let first = name.utf8.first, isLetterOrDigit(first), name.utf8.count <= 128 else { return false }
-    return name.utf8.allSatisfy { isLetterOrDigit($0) || "_.-".utf8.contains($0) }
+    return metadata.jsonObject(field: section.path("metadata"), issues: issues)
   }
 
-  private func readSchemas(into dockfile: inout Dockfile) {
-    let section = top.section("io_schema", known: ["input", "output"], unused: ["strict"])
-    if let output = schema("output", in: section) { dockfile.outputSchema = .object(output) }
-    guard let input = schema("input", in: section), let node = section["input"] else { return }
+  /// `io_schema` of the file or of an agent.
+  func schemas(in owner: ConfigSection) -> (input: InputSchema?, output: JSONValue?) {
+    let section = owner.section("io_schema", known: ["input", "output"], unused: ["strict"])
+    let output = schema("output", in: section).map(JSONValue.object)
+    guard let input = schema("input", in: section), let node = section["input"] else { return (nil, output) }
     do throws(InputSchemaError) {
       let schema = try InputSchema(input)
       for pointer in schema.unenforced {
-        section.issues.warn(
-          dotted("io_schema.input", pointer), at: node.nearest(pointer: pointer).place,
+        issues.warn(
+          dotted(section.path("input"), pointer), at: node.nearest(pointer: pointer).place,
           "this keyword is not enforced")
       }
-      dockfile.inputSchema = schema
+      return (schema, output)
     } catch {
       for issue in error.issues {
-        section.issues.error(
-          dotted("io_schema.input", issue.pointer), at: node.nearest(pointer: issue.pointer).place,
+        issues.error(
+          dotted(section.path("input"), issue.pointer), at: node.nearest(pointer: issue.pointer).place,
           issue.message)
       }
+      return (nil, output)
     }
   }
 
@@ -167,13 +144,6 @@ private func dotted(_ field: String, _ pointer: String) -> String {
 }
 
 extension ConfigNode {
-  fileprivate var isMappingOrNull: Bool {
-    switch content {
-    case .mapping, .null: true
-    default: false
-    }
-  }
-
   /// True when some value inside could not be read.
   fileprivate var holdsBroken: Bool {
     switch content {

@@ -3,6 +3,9 @@ import Synchronization
 
 /// The two clocks of the system, read through the kernel's user-space page.
 public enum Clock {
+  /// A second in nanoseconds.
+  public static let second: Int64 = 1_000_000_000
+
   /// Nanoseconds of `CLOCK_MONOTONIC`.
   @inline(__always)
   public static func monotonicNanoseconds() -> Int64 { read(CLOCK_MONOTONIC) }

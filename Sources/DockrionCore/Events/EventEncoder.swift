@@ -13,6 +13,12 @@ public final class EventEncoder: Sendable {
       case .request(let id), .run(let id): id
       }
     }
+
+    /// The run's id; nil for a request's.
+    package var runID: String? {
+      if case .run(let id) = self { return id }
+      return nil
+    }
   }
 
   public let identity: Identity

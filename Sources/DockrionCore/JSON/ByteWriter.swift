@@ -40,6 +40,9 @@ public struct ByteWriter: ~Copyable {
   /// Forgets what has been written and keeps the memory.
   public mutating func removeAll() { count = 0 }
 
+  /// Empties it for its next use, and gives back what is more than `Limits.scratchBytesKept`.
+  public mutating func reuse() { removeAll(keepingAtMost: Limits.scratchBytesKept) }
+
   /// Forgets what was written after the first `length` bytes.
   public mutating func truncate(to length: Int) { count = min(count, length) }
 

@@ -33,18 +33,21 @@ public final class LocalRun {
 
   public let canceller = Canceller()
   private let dockfile: Dockfile
+  private let served: Dockfile.Agent
   private let encoder: EventEncoder
-  private let ready: ReadyQueue<Execution>
+  private let inbox: Inbox
   private var machine = RunStateMachine()
   private var outcome: Outcome?
   private var sequence = 0
   private var agentHasEnded = false
 
-  public init(_ dockfile: Dockfile, identity: EventEncoder.Identity) {
+  /// - Parameter agent: which of the file's agents it is; the default one without.
+  public init(_ dockfile: Dockfile, agent: Dockfile.Agent? = nil, identity: EventEncoder.Identity) {
     self.dockfile = dockfile
+    served = agent ?? dockfile.agent
     encoder = EventEncoder(identity: identity)
     let wakeUp = canceller.wakeUp
-    ready = ReadyQueue { wakeUp.signal() }
+    inbox = Inbox { wakeUp.signal() }
   }
 
   /// Runs the agent and returns when it has ended, or `graceSeconds` after its cancellation.
@@ -56,10 +59,10 @@ public final class LocalRun {
     _ agent: any Agent, input: JSONObject, receive: (Int, EventRecord) throws -> Void
   ) throws -> Outcome {
     let description = Execution.Description(
-      agentName: dockfile.agent.name, framework: dockfile.agent.framework)
+      agentName: served.name, framework: served.framework)
     let environment = Execution.Environment(
-      description, Execution.Route(filter: dockfile.streaming.filter, hasEvents: true),
-      ringCapacity: dockfile.runtime.ringCapacity, ready: ready,
+      description, Execution.Outlet(filter: dockfile.filter(of: served), hasEvents: true),
+      ringCapacity: dockfile.runtime.ringCapacity, inbox: inbox,
       workers: Workers(cores: 2, threads: dockfile.runtime.workerThreads), counters: WorkerCounters())
     let execution = Execution(slot: 0, encoder: encoder, environment)
     let task = execution.start(agent, input: input)
@@ -77,9 +80,9 @@ public final class LocalRun {
         try finish(record, receive)
       }
       if let outcome, agentHasEnded || DispatchTime.now() >= deadline { return outcome }
-      if ready.park() { _ = canceller.wakeUp.wait(timeout: deadline) }
-      ready.unpark()
-      ready.takeAll { _ in }
+      if inbox.park() { _ = canceller.wakeUp.wait(timeout: deadline) }
+      inbox.unpark()
+      inbox.takeAll()
     }
   }
 
@@ -124,7 +127,7 @@ public final class LocalRun {
   private func finish(_ record: EventRecord, _ receive: (Int, EventRecord) throws -> Void) throws {
     if sequence == 0 {
       try pass(
-        encoder.startedRecord(agentName: dockfile.agent.name, framework: dockfile.agent.framework), receive)
+        encoder.startedRecord(agentName: served.name, framework: served.framework), receive)
     }
     try pass(record, receive)
   }

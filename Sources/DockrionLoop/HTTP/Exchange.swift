@@ -18,8 +18,10 @@ package final class Exchange {
   package let connection: Connection
   /// When the request had been read, on the listener's clock.
   package let startedAt: Int64
-  /// The route's number for the metrics.
+  /// The route's number for the metrics …
   package var route = 0
+  /// … and the agent's; negative where it is about none.
+  package var agent = -1
   /// Who wants to hear of the client while the reply is outstanding.
   package var owner: (any ExchangeOwner)?
   /// Why it can only be refused, and its connection closed: it is no request as HTTP has them.

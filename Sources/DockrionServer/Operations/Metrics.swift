@@ -54,9 +54,10 @@ struct Histogram {
 }
 
 /// What the server counts; plain numbers on the loop.
-struct Metrics {
+final class Metrics {
   private struct Requests {
     let route: Int
+    let agent: Int
     let method: HTTPMethod
     let status: Int
     var count = 0
@@ -64,7 +65,8 @@ struct Metrics {
 
   /// Gauges that are read when somebody asks.
   struct Gauges {
-    var activeRuns = 0
+    /// Of each agent.
+    var activeRuns: [Int] = []
     var directStreams = 0
     var subscriptions = 0
     var ringFullWaits = 0
@@ -99,42 +101,58 @@ struct Metrics {
   private let routes: [String]
   private var requests: [Requests] = []
   private var durations: [Histogram]
-  private var events = [Int](repeating: 0, count: EventKind.allCases.count)
-  private var runs: [RunStatus: Int] = [:]
+  private let agents: [String]
+  // A number for each kind of event, agent by agent.
+  private var events: [Int]
+  private var runs: [[RunStatus: Int]]
   private var closed: [CloseReason: Int] = [:]
   var overflows = 0
   private let startedAt = Double(Clock.wallNanoseconds()) / 1e9
   var emitToWrite = Histogram(bounds: Histogram.delayBounds)
   var loopLag = Histogram(bounds: Histogram.delayBounds)
-  private var errors: [String: Int] = [:]
-  private var firstEvents = Histogram(bounds: Histogram.runBounds)
-  private var runDurations = Histogram(bounds: Histogram.runBounds)
+  private var errors: [[String: Int]]
+  private var firstEvents: [Histogram]
+  private var runDurations: [Histogram]
+  private static let kinds = EventKind.allCases.count
 
-  init(routes: [String]) {
+  /// - Parameters:
+  ///   - routes: the label of each route.
+  ///   - agents: the label of each agent.
+  init(routes: [String], agents: [String]) {
     self.routes = routes
+    self.agents = agents
     durations = routes.map { _ in Histogram(bounds: Histogram.requestBounds) }
+    events = [Int](repeating: 0, count: Self.kinds * agents.count)
+    runs = agents.map { _ in [:] }
+    errors = agents.map { _ in [:] }
+    firstEvents = agents.map { _ in Histogram(bounds: Histogram.runBounds) }
+    runDurations = firstEvents
   }
 
-  mutating func request(route: Int, method: HTTPMethod, status: Int, nanoseconds: Int64) {
+  /// - Parameter agent: negative where a request is about none.
+  func request(route: Int, agent: Int, method: HTTPMethod, status: Int, nanoseconds: Int64) {
     // They are few, and the ones that count stand in front.
-    let known = requests.firstIndex { $0.status == status && $0.route == route && $0.method == method }
-    if known == nil { requests.append(Requests(route: route, method: method, status: status)) }
+    let known = requests.firstIndex {
+      $0.status == status && $0.route == route && $0.method == method && $0.agent == agent
+    }
+    if known == nil { requests.append(Requests(route: route, agent: agent, method: method, status: status)) }
     requests[known ?? requests.count - 1].count += 1
     durations[route].add(nanoseconds)
   }
 
   @inline(__always)
-  mutating func event(_ kind: EventKind) { events[Int(kind.rawValue)] += 1 }
-  mutating func run(_ status: RunStatus) { runs[status, default: 0] += 1 }
-  mutating func firstEvent(nanoseconds: Int64) { firstEvents.add(nanoseconds) }
-  mutating func runEnded(nanoseconds: Int64) { runDurations.add(nanoseconds) }
+  func event(_ kind: EventKind, agent: Int) { events[agent &* Self.kinds &+ Int(kind.rawValue)] += 1 }
+  func run(_ status: RunStatus, agent: Int) { runs[agent][status, default: 0] += 1 }
+  func firstEvent(nanoseconds: Int64, agent: Int) { firstEvents[agent].add(nanoseconds) }
+  func runEnded(nanoseconds: Int64, agent: Int) { runDurations[agent].add(nanoseconds) }
 
   /// Counts a failed agent. Agents choose their codes: the first `DockrionCore.Limits.errorCodesMax` that look like one have a label
   /// of their own, the others are `other`.
-  mutating func agentFailed(_ code: String) {
+  func agentFailed(_ code: String, agent: Int) {
+    let known = errors[agent]
     let isKnown =
-      errors[code] != nil || (errors.count < DockrionCore.Limits.errorCodesMax && Self.isCode(code))
-    errors[isKnown ? code : "other", default: 0] += 1
+      known[code] != nil || (known.count < DockrionCore.Limits.errorCodesMax && Self.isCode(code))
+    errors[agent][isKnown ? code : "other", default: 0] += 1
   }
 
   private static func isCode(_ text: String) -> Bool {
@@ -142,14 +160,16 @@ struct Metrics {
       && text.utf8.allSatisfy { (0x41...0x5A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F }
   }
 
-  mutating func streamClosed(_ reason: CloseReason) { closed[reason, default: 0] += 1 }
+  func streamClosed(_ reason: CloseReason) { closed[reason, default: 0] += 1 }
 
   func write(_ gauges: Gauges, to out: inout ByteWriter) {
     head("dockrion_requests_total", "counter", "Requests answered.", &out)
-    for entry in requests.sorted(by: { ($0.route, $0.status) < ($1.route, $1.status) }) {
+    for entry in requests.sorted(by: {
+      ($0.route, $0.agent, $0.status) < ($1.route, $1.agent, $1.status)
+    }) {
       out.append(
         "dockrion_requests_total{route=\"\(routes[entry.route])\",method=\"\(entry.method.name)\","
-          + "status=\"\(entry.status)\"} \(entry.count)\n")
+          + "status=\"\(entry.status)\"\(entry.agent < 0 ? "" : ",\(label(entry.agent))")} \(entry.count)\n")
     }
     head(
       "dockrion_request_duration_seconds", "histogram",
@@ -158,28 +178,41 @@ struct Metrics {
     for (index, route) in routes.enumerated() {
       durations[index].write("dockrion_request_duration_seconds", labels: "route=\"\(route)\"", to: &out)
     }
-    gauge("dockrion_active_runs", "Agents that execute now, behind any route.", gauges.activeRuns, &out)
+    head("dockrion_active_runs", "gauge", "Agents that execute now, behind any route.", &out)
+    for (agent, count) in gauges.activeRuns.enumerated() {
+      out.append("dockrion_active_runs{\(label(agent))} \(count)\n")
+    }
     gauge("dockrion_active_runs_limit", "As many agents may execute.", gauges.limits.runs, &out)
     head("dockrion_runs_total", "counter", "Runs of Pattern B by the status they reached.", &out)
-    for status in RunStatus.allCases where status != .running {
-      out.append("dockrion_runs_total{status=\"\(status.rawValue)\"} \(runs[status] ?? 0)\n")
+    for agent in agents.indices {
+      for status in RunStatus.allCases where status != .running {
+        let count = runs[agent][status] ?? 0
+        out.append("dockrion_runs_total{status=\"\(status.rawValue)\",\(label(agent))} \(count)\n")
+      }
     }
     head(
       "dockrion_agent_errors_total", "counter",
       "Agents that failed, behind any route, by the code of the error.",
       &out)
-    let codes = errors.keys.sorted()
-    for code in codes.isEmpty ? ["AGENT_ERROR"] : codes {
-      out.append("dockrion_agent_errors_total{code=\"\(code)\"} \(errors[code] ?? 0)\n")
+    for agent in agents.indices {
+      let codes = errors[agent].keys.sorted()
+      for code in codes.isEmpty ? ["AGENT_ERROR"] : codes {
+        let count = errors[agent][code] ?? 0
+        out.append("dockrion_agent_errors_total{code=\"\(code)\",\(label(agent))} \(count)\n")
+      }
     }
     head(
       "dockrion_run_duration_seconds", "histogram",
       "From an agent's start to its outcome, behind any route.", &out)
-    runDurations.write("dockrion_run_duration_seconds", labels: "", to: &out)
+    for agent in agents.indices {
+      runDurations[agent].write("dockrion_run_duration_seconds", labels: label(agent), to: &out)
+    }
     head(
       "dockrion_first_event_seconds", "histogram",
       "From an agent's start to the first event that it emitted itself, or its end.", &out)
-    firstEvents.write("dockrion_first_event_seconds", labels: "", to: &out)
+    for agent in agents.indices {
+      firstEvents[agent].write("dockrion_first_event_seconds", labels: label(agent), to: &out)
+    }
     head("dockrion_open_streams", "gauge", "Event streams that are open now.", &out)
     out.append("dockrion_open_streams{pattern=\"a\"} \(gauges.directStreams)\n")
     out.append("dockrion_open_streams{pattern=\"b\"} \(gauges.subscriptions)\n")
@@ -188,8 +221,11 @@ struct Metrics {
       out.append("dockrion_streams_closed_total{reason=\"\(reason.rawValue)\"} \(closed[reason] ?? 0)\n")
     }
     head("dockrion_events_total", "counter", "Events that agents emitted and the filter let through.", &out)
-    for kind in EventKind.allCases {
-      out.append("dockrion_events_total{type=\"\(kind.name)\"} \(events[Int(kind.rawValue)])\n")
+    for agent in agents.indices {
+      for kind in EventKind.allCases {
+        let count = events[agent * Self.kinds + Int(kind.rawValue)]
+        out.append("dockrion_events_total{type=\"\(kind.name)\",\(label(agent))} \(count)\n")
+      }
     }
     counter("dockrion_sent_bytes_total", "Bytes given to client sockets.", gauges.sentBytes, &out)
     head(
@@ -235,6 +271,8 @@ struct Metrics {
     head("process_start_time_seconds", "gauge", "When the server started, in seconds since 1970.", &out)
     out.append("process_start_time_seconds \(startedAt)\n")
   }
+
+  private func label(_ agent: Int) -> String { "agent=\"\(agents[agent])\"" }
 
   private func head(_ name: String, _ type: String, _ help: String, _ out: inout ByteWriter) {
     out.append("# HELP \(name) \(help)\n# TYPE \(name) \(type)\n")

@@ -5,7 +5,7 @@ import DockrionLoop
 final class CancelWatch: DeadlineTarget {
   let wish: RedisCancel
   private unowned let backend: RedisBackend
-  private let then: (Result<CancelOutcome, ErrorReply>) -> Void
+  private let then: (Result<CancelOutcome, BackendProblem>) -> Void
   private let givesUpAt: Int64
   private var deadline: DeadlineQueues.Token?
   private var isLooking = false
@@ -14,7 +14,7 @@ final class CancelWatch: DeadlineTarget {
 
   init(
     _ wish: RedisCancel, _ backend: RedisBackend,
-    _ then: @escaping (Result<CancelOutcome, ErrorReply>) -> Void
+    _ then: @escaping (Result<CancelOutcome, BackendProblem>) -> Void
   ) {
     self.wish = wish
     self.backend = backend
@@ -69,7 +69,7 @@ final class CancelWatch: DeadlineTarget {
     end(.failure(.unavailable("the run's server has not answered; it is asked again")))
   }
 
-  private func end(_ result: Result<CancelOutcome, ErrorReply>) {
+  private func end(_ result: Result<CancelOutcome, BackendProblem>) {
     guard !isOver else { return }
     isOver = true
     backend.clearDeadline(deadline)

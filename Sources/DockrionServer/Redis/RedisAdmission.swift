@@ -5,13 +5,13 @@ import DockrionLoop
 final class RedisAdmission: DeadlineTarget {
   private let request: RunRequest
   private unowned let backend: RedisBackend
-  private let then: (Result<RunAdmission, ErrorReply>) -> Void
+  private let then: (Result<RunAdmission, BackendProblem>) -> Void
   private let run: Run
   private var looksLeft = 40
 
   init(
     _ request: RunRequest, _ backend: RedisBackend,
-    _ then: @escaping (Result<RunAdmission, ErrorReply>) -> Void
+    _ then: @escaping (Result<RunAdmission, BackendProblem>) -> Void
   ) {
     self.request = request
     self.backend = backend
@@ -48,7 +48,8 @@ final class RedisAdmission: DeadlineTarget {
       if let problem { return then(.failure(.unavailable(problem))) }
       if position != nil {
         let isSame = parts[1] == key.body
-        return then(isSame ? .success(.repeated(id: id, createdAt: createdAt)) : .failure(.keyReused(id)))
+        return then(
+          isSame ? .success(.repeated(id: id, createdAt: createdAt)) : .failure(.keyReused(run: id)))
       }
       // The first request has the key and has still to make its run, or its run is not kept any more.
       looksLeft -= 1
@@ -75,8 +76,8 @@ final class RedisAdmission: DeadlineTarget {
   // MARK: The record
 
   private func create() {
-    do throws(ErrorReply) {
-      try request.checkRoom()
+    do throws(BackendProblem) {
+      try request.reserveOrThrow()
       try backend.checkRoom()
     } catch {
       backend.releaseKey(of: run)

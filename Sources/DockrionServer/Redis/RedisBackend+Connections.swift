@@ -16,19 +16,19 @@ extension RedisBackend {
 
   /// What lists a run on its connection.
   func listing(of run: Run) -> RunListing {
-    if let listing = run.listing { return listing }
-    run.listing = listingOfTick
-    return listingOfTick
+    let lane = run.lane ?? laneOfTick
+    run.lane = lane
+    return listings[lane]
   }
 
   /// Where the runs go that this tick brings: all to one connection, since a write and a read for each connection cost
   /// more than the commands; and the next tick's to the next one, so that no connection carries all large events.
-  private var listingOfTick: RunListing {
+  private var laneOfTick: Int {
     for offset in listings.indices {
-      let listing = listings[(turn + offset) % listings.count]
-      if listing.connection.isReady { return listing }
+      let lane = (turn + offset) % listings.count
+      if listings[lane].connection.isReady { return lane }
     }
-    return listings[turn]
+    return turn
   }
 
   /// A connection for what belongs to no run; nil while there is none.

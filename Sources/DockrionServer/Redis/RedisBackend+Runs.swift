@@ -11,7 +11,7 @@ extension RedisBackend {
     return Metrics.Redis(isUp: isUp, losses: reconnects, pendingEvents: pending, pendingBytes: waitingBytes)
   }
   /// Seconds that the keys of a run that has not ended live: every instance may be lost.
-  var lifetimeSeconds: Int { server.dockfile.streaming.maxRunSeconds + retentionSeconds }
+  var lifetimeSeconds: Int { context.bounds.runSeconds + retentionSeconds }
 
   /// Writes a run's record; 0 in the answer when there is one already.
   ///
@@ -33,7 +33,7 @@ extension RedisBackend {
   private func createIfNew(_ run: Run, _ connection: RedisConnection, _ then: @escaping (RedisReply) -> Void)
   {
     let fields = RedisRecord.created(
-      run.createdAt, server.dockfile.agent, owner: instance, key: run.idempotencyKey?.text)
+      run.createdAt, run.agent, owner: instance, key: run.idempotencyKey?.text)
     let keys = keys.run(run.id)
     connection.run(
       .create, keys: [keys.record, keys.events], count: 1 + fields.count * 2,
@@ -51,14 +51,14 @@ extension RedisBackend {
   private func create(_ run: Run, _ connection: RedisConnection, _ then: @escaping (RedisReply) -> Void) {
     let record = keys.run(run.id).record
     let key = run.idempotencyKey?.text
-    let command = RedisCommand(words: 3 + createdFields.count + (key == nil ? 0 : 2))
+    let command = RedisCommand(words: 3 + createdFields[run.agent.index].count + (key == nil ? 0 : 2))
     command.add("HSET")
     command.add(record)
     if let key {
       command.add("idempotency_key")
       command.add(key)
     }
-    command.add(createdFields)
+    command.add(createdFields[run.agent.index])
     command.add("\(run.createdAt)")
     let outcome = RedisOutcome()
     connection.send(command) { if $0.problem != nil { outcome.refusal = $0 } }
@@ -91,20 +91,20 @@ extension RedisBackend {
   }
 
   /// Refuses a new run while less than a sixteenth of the room is free and nothing can be given up.
-  func checkRoom() throws(ErrorReply) {
-    let limit = server.dockfile.streaming.maxLogBytes
+  func checkRoom() throws(BackendProblem) {
+    let limit = context.bounds.logBytesMax
     let slack = limit / 16
     guard isFull(with: slack) else { return }
     letRest(slack)
     if isFull(with: slack) { takeFromOthers(0) }
-    if isFull(with: slack) { throw .noRoomForEvents(bytes, of: limit) }
+    if isFull(with: slack) { throw .noRoom(bytes: bytes, most: limit) }
   }
 
-  private func isFull(with more: Int) -> Bool { bytes + more > server.dockfile.streaming.maxLogBytes }
+  private func isFull(with more: Int) -> Bool { bytes + more > context.bounds.logBytesMax }
 
   private func takeFromOthers(_ more: Int) {
     search.free(
-      server.dockfile.streaming.maxLogBytes, now: server.now,
+      context.bounds.logBytesMax, now: context.deadlines.now,
       runs: {
         for follower in followers.values { while isFull(with: more), follower.dropOldestEvent() {} }
         return Array(owned.values)

@@ -14,7 +14,7 @@ final class RedisBackend: RunBackend, RunKeeper {
   let eventsMax: Int
   let retentionSeconds: Int
   let pendingBytesMax: Int
-  let batch = Server.Scratch()
+  let batch = Scratch()
   let logger: Logger
   var bytes = 0
   var search = RoomSearch()
@@ -27,7 +27,7 @@ final class RedisBackend: RunBackend, RunKeeper {
   /// How often the lease was given anew: what Redis said of a run before may not hold any more.
   var lapses = 0
   /// The fields of every new record, but for the moment.
-  let createdFields: RedisWords
+  let createdFields: [RedisWords]
   /// Seconds that the keys of a run that has not ended live, as Redis reads them.
   let lifetime: String
   /// True from three quarters of a lease without a renewal on: what Redis lacks is shown to nobody, since others may
@@ -36,7 +36,7 @@ final class RedisBackend: RunBackend, RunKeeper {
   var followers: [String: Follower] = [:]
   // Cancels that wait for the end of a run that executes elsewhere.
   var watches: [String: [CancelWatch]] = [:]
-  unowned let server: Server
+  let context: RunContext
   let deadlines: DeadlineQueues
   let connections: [RedisConnection]
   // One for each connection.
@@ -59,20 +59,20 @@ final class RedisBackend: RunBackend, RunKeeper {
   var unconfirmed: [UnconfirmedRun] = []
 
   init(
-    _ settings: Dockfile.Redis, _ server: Server, _ loop: EventLoop, _ deadlines: DeadlineQueues,
-    _ logger: Logger
+    _ settings: Dockfile.Redis, _ context: RunContext, _ loop: EventLoop, _ logger: Logger
   ) {
     self.settings = settings
-    self.server = server
+    self.context = context
+    let deadlines = context.deadlines.queues
     self.deadlines = deadlines
     self.logger = logger
     keys = RedisKeys(prefix: settings.keyPrefix)
-    instance = server.makeID()
-    eventsMax = server.dockfile.streaming.maxEventsPerRun
-    retentionSeconds = server.dockfile.streaming.retentionSeconds
+    instance = context.ids.next()
+    eventsMax = context.bounds.eventsMax
+    retentionSeconds = context.bounds.retentionSeconds
     pendingBytesMax = settings.maxPendingBytes
-    createdFields = RedisRecord.createdWords(server.dockfile.agent, owner: instance)
-    lifetime = "\(server.dockfile.streaming.maxRunSeconds + retentionSeconds)"
+    createdFields = context.board.agents.map { [instance] in RedisRecord.createdWords($0, owner: instance) }
+    lifetime = "\(context.bounds.runSeconds + retentionSeconds)"
     let resolver = RedisResolver(loop)
     var connecting = RedisConnection.Settings(
       url: settings.url, connectTimeoutSeconds: settings.connectTimeoutSeconds,
@@ -104,7 +104,7 @@ final class RedisBackend: RunBackend, RunKeeper {
 
   // MARK: RunBackend
 
-  func admit(_ request: RunRequest, _ then: @escaping (Result<RunAdmission, ErrorReply>) -> Void) {
+  func admit(_ request: RunRequest, _ then: @escaping (Result<RunAdmission, BackendProblem>) -> Void) {
     // One lost connection is no reason to refuse runs that others carry.
     let isRefused = lossRefusal != nil && !isListening
     if anyConnection == nil || !lease.isHeld || isRefused, let outage = outageForClients {
@@ -115,7 +115,7 @@ final class RedisBackend: RunBackend, RunKeeper {
 
   /// A run that is to execute here, before it has a record.
   func makeRun(_ request: RunRequest) -> Run {
-    let run = Run(id: request.id ?? server.makeID(), server, self)
+    let run = Run(id: request.id ?? context.ids.next(), request.agent, context, self)
     run.idempotencyKey = request.key
     return run
   }
@@ -130,12 +130,12 @@ final class RedisBackend: RunBackend, RunKeeper {
     followers[run.id].map(forget)
   }
 
-  func record(_ id: String, _ then: @escaping (Result<RunRecord?, ErrorReply>) -> Void) {
+  func record(_ id: String, _ then: @escaping (Result<RunRecord?, BackendProblem>) -> Void) {
     if let run = owned[id] { return then(.success(run.record)) }
     fetch(id, then)
   }
 
-  private func fetch(_ id: String, _ then: @escaping (Result<RunRecord?, ErrorReply>) -> Void) {
+  private func fetch(_ id: String, _ then: @escaping (Result<RunRecord?, BackendProblem>) -> Void) {
     let command = RedisCommand(words: 2 + RedisRecord.names.count)
     command.add("HMGET")
     command.add(keys.run(id).record)
@@ -176,16 +176,18 @@ final class RedisBackend: RunBackend, RunKeeper {
       { reply in then(RunPosition(reply), reply.problem) })
   }
 
-  func page(_ query: RunPageQuery, _ then: @escaping (Result<RunPage, ErrorReply>) -> Void) {
+  func page(_ query: RunPageQuery, _ then: @escaping (Result<RunPage, BackendProblem>) -> Void) {
     guard let page = RedisRunPage(query, self, then) else {
       return then(.failure(.badCursor(query.cursor ?? "")))
     }
     page.begin()
   }
 
-  func cancel(_ id: String, reason: String?, _ then: @escaping (Result<CancelOutcome, ErrorReply>) -> Void) {
+  func cancel(
+    _ id: String, reason: String?, _ then: @escaping (Result<CancelOutcome, BackendProblem>) -> Void
+  ) {
     guard let run = owned[id] else {
-      return RedisCancel(id: id, token: server.makeID(), reason: reason).send(self, then)
+      return RedisCancel(id: id, token: context.ids.next(), reason: reason).send(self, then)
     }
     let isAccepted = run.cancelByClient(reason: reason)
     if isAccepted, !connection(of: run).isReady, !run.feed.isFinal {
@@ -201,7 +203,7 @@ final class RedisBackend: RunBackend, RunKeeper {
     if wait.isOutstanding { _ = setDeadline(seconds: settings.commandTimeoutSeconds, wait) }
   }
 
-  func feed(_ id: String, _ then: @escaping (Result<RunFeed?, ErrorReply>) -> Void) {
+  func feed(_ id: String, _ then: @escaping (Result<RunFeed?, BackendProblem>) -> Void) {
     if let run = owned[id] { return then(.success(run.feed)) }
     let follower = followers[id] ?? Follower(RunFeed(id: id, eventsMax: eventsMax), self)
     followers[id] = follower
@@ -239,7 +241,7 @@ final class RedisBackend: RunBackend, RunKeeper {
   // MARK: Deadlines
 
   func setDeadline(seconds: Int, _ target: any DeadlineTarget) -> DeadlineQueues.Token {
-    server.setDeadline(seconds: seconds, target)
+    context.deadlines.set(seconds: seconds, target)
   }
 
   /// Tells the target after a few milliseconds.
@@ -247,14 +249,10 @@ final class RedisBackend: RunBackend, RunKeeper {
     _ = deadlines.set(after: 25_000_000, now: Clock.monotonicNanoseconds(), target)
   }
 
-  func clearDeadline(_ token: DeadlineQueues.Token?) { server.clearDeadline(token) }
+  func clearDeadline(_ token: DeadlineQueues.Token?) { context.deadlines.clear(token) }
 
   /// Logs that the server has ended a run with a failure of its own.
-  func logFailure(of id: String, _ error: AgentError) { server.logFailure(of: .run(id), error) }
-}
-
-extension ErrorReply {
-  static func unavailable(_ reason: String) -> ErrorReply {
-    ErrorReply(503, "BACKEND_UNAVAILABLE", reason, retryAfter: 1)
+  func logFailure(of id: String, _ error: AgentError) {
+    context.board.failures.ended(.run(id), of: context.board.standard, error)
   }
 }

@@ -26,7 +26,7 @@ struct RedisCancel {
 
   /// Leaves the wish in Redis, tells the owner, and waits for the run's end.
   func send(
-    _ backend: RedisBackend, _ then: @escaping (Result<CancelOutcome, ErrorReply>) -> Void
+    _ backend: RedisBackend, _ then: @escaping (Result<CancelOutcome, BackendProblem>) -> Void
   ) {
     let connection = backend.connection(for: id)
     let took: (RedisReply) -> Void = { [unowned backend] reply in
@@ -48,14 +48,14 @@ struct RedisCancel {
 
 /// The answer to a cancel of a run that executes here, which waits for Redis to take the end, but not for ever.
 final class CancelWait: DeadlineTarget {
-  private var then: ((Result<CancelOutcome, ErrorReply>) -> Void)?
+  private var then: ((Result<CancelOutcome, BackendProblem>) -> Void)?
 
-  init(_ then: @escaping (Result<CancelOutcome, ErrorReply>) -> Void) { self.then = then }
+  init(_ then: @escaping (Result<CancelOutcome, BackendProblem>) -> Void) { self.then = then }
 
   var isOutstanding: Bool { then != nil }
 
   /// Takes the right to answer; nil when it has been taken.
-  func take() -> ((Result<CancelOutcome, ErrorReply>) -> Void)? {
+  func take() -> ((Result<CancelOutcome, BackendProblem>) -> Void)? {
     defer { then = nil }
     return then
   }

@@ -10,7 +10,7 @@ enum RedisRecord {
     "seq", "told",
   ]
 
-  static func created(_ moment: Int64, _ agent: Dockfile.Agent, owner: String, key: String?) -> Fields {
+  static func created(_ moment: Int64, _ agent: ServedAgent, owner: String, key: String?) -> Fields {
     var fields = created(agent, owner: owner).map { (name: $0, value: Array($1.utf8)) }
     fields.append(("created_at", decimal(moment)))
     if let key { fields.append(("idempotency_key", Array(key.utf8))) }
@@ -18,11 +18,11 @@ enum RedisRecord {
   }
 
   /// The same as words, up to the moment, which comes last.
-  static func createdWords(_ agent: Dockfile.Agent, owner: String) -> RedisWords {
+  static func createdWords(_ agent: ServedAgent, owner: String) -> RedisWords {
     RedisWords(created(agent, owner: owner).flatMap { [$0, $1] } + ["created_at"])
   }
 
-  private static func created(_ agent: Dockfile.Agent, owner: String) -> [(String, String)] {
+  private static func created(_ agent: ServedAgent, owner: String) -> [(String, String)] {
     [
       ("status", RunStatus.accepted.rawValue), ("owner", owner), ("seq", "0"), ("agent", agent.name),
       ("framework", agent.framework),

@@ -8,7 +8,7 @@ final class RedisRunPage {
 
   private let query: RunPageQuery
   private let backend: RedisBackend
-  private let then: (Result<RunPage, ErrorReply>) -> Void
+  private let then: (Result<RunPage, BackendProblem>) -> Void
   private var page = RunPage()
   private var looks = 0
   private var isFull = false
@@ -16,7 +16,8 @@ final class RedisRunPage {
 
   /// Nil when the cursor is none.
   init?(
-    _ query: RunPageQuery, _ backend: RedisBackend, _ then: @escaping (Result<RunPage, ErrorReply>) -> Void
+    _ query: RunPageQuery, _ backend: RedisBackend,
+    _ then: @escaping (Result<RunPage, BackendProblem>) -> Void
   ) {
     self.query = query
     self.backend = backend
@@ -65,7 +66,7 @@ final class RedisRunPage {
     let group = entries.prefix(8)
     var left = group.count
     var records: [String: RunRecord] = [:]
-    var problem: ErrorReply?
+    var problem: BackendProblem?
     for entry in group {
       backend.record(entry.id) { [self] result in
         switch result {
@@ -90,7 +91,7 @@ final class RedisRunPage {
   ) {
     for entry in group {
       looks += 1
-      if let record = records[entry.id], query.status == nil || record.status == query.status {
+      if let record = records[entry.id], query.matches(record.status, record.agentName) {
         if page.records.count == query.limit || isFull { return end(isLast: false) }
         isFull = !page.add(record)
       }

@@ -1,7 +1,7 @@
 import DockrionCore
 
 /// Writes one run, whose agent executes here, to Redis: events in batches, then the end.
-final class RunJournal {
+final class RunJournal: EventJournal {
   private unowned let run: Run
   private unowned let backend: RedisBackend
   private let keys: RedisKeys.OfRun

@@ -27,7 +27,7 @@ extension RedisBackend {
       let oldest = Set(unconfirmed.prefix(unconfirmed.count / 2).map { ObjectIdentifier($0.run) })
       dropUnconfirmed { oldest.contains(ObjectIdentifier($0.run)) }
     }
-    server.payloadBytes += request.payloadBytes
+    context.board.payloadBytes += request.payloadBytes
     unconfirmed.append(
       UnconfirmedRun(
         run: run, request: request,
@@ -62,7 +62,7 @@ extension RedisBackend {
   private func dropUnconfirmed(_ isOver: (UnconfirmedRun) -> Bool) {
     unconfirmed.removeAll { entry in
       guard isOver(entry) else { return false }
-      server.payloadBytes -= entry.request.payloadBytes
+      context.board.payloadBytes -= entry.request.payloadBytes
       return true
     }
   }
@@ -78,7 +78,7 @@ extension RedisBackend {
     connection.send(RedisCommand("ZADD", keys.runs, "\(run.createdAt / 1000)", run.id)) { _ in }
     adopt(run)
     logger.notice("run \(run.id) is executed after all: its record was made and others were told of it")
-    if server.isServing, server.hasRoomForAgent { return entry.request.start(run) }
+    if context.board.refusal(of: run.agent) == nil { return entry.request.start(run) }
     _ = run.fail(
       AgentError(code: "BACKEND_UNAVAILABLE", message: "its server had no room when Redis confirmed it"))
   }

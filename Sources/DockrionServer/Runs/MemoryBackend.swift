@@ -3,7 +3,7 @@ import DockrionCore
 
 /// The memory backend: every run that is kept, the keys that made them, and the bytes they may take.
 final class MemoryBackend: RunBackend, RunKeeper {
-  private unowned let server: Server
+  private let context: RunContext
   private var runs: [String: Run] = [:]
   private var keys: [String: Run] = [:]
   private var ended: Deque<Run> = []
@@ -14,32 +14,32 @@ final class MemoryBackend: RunBackend, RunKeeper {
   private var search = RoomSearch()
   var bytes = 0
 
-  init(_ server: Server) { self.server = server }
+  init(_ context: RunContext) { self.context = context }
 
   var outage: String? { nil }
   var isStarting: Bool { false }
   var hasUnstored: Bool { false }
   var redisFigures: Metrics.Redis? { nil }
-  var keepSeconds: Int { server.dockfile.streaming.retentionSeconds }
+  var keepSeconds: Int { context.bounds.retentionSeconds }
 
   func flush() {}
   func close() {}
 
   // MARK: RunBackend
 
-  func admit(_ request: RunRequest, _ then: @escaping (Result<RunAdmission, ErrorReply>) -> Void) {
-    then(Result { () throws(ErrorReply) in try admitted(request) })
+  func admit(_ request: RunRequest, _ then: @escaping (Result<RunAdmission, BackendProblem>) -> Void) {
+    then(Result { () throws(BackendProblem) in try admitted(request) })
   }
 
-  private func admitted(_ request: RunRequest) throws(ErrorReply) -> RunAdmission {
+  private func admitted(_ request: RunRequest) throws(BackendProblem) -> RunAdmission {
     if let key = request.key, let run = keys[key.text] {
-      guard run.idempotencyKey == key else { throw .keyReused(run.id) }
+      guard run.idempotencyKey == key else { throw .keyReused(run: run.id) }
       return .repeated(id: run.id, createdAt: run.createdAt)
     }
-    try request.checkRoom()
+    try request.reserveOrThrow()
     try checkRoom()
     if let id = request.id, runs[id] != nil { throw .runExists(id) }
-    let run = Run(id: request.id ?? server.makeID(), server, self)
+    let run = Run(id: request.id ?? context.ids.next(), request.agent, context, self)
     run.ordinal = nextOrdinal
     nextOrdinal += 1
     runs[run.id] = run
@@ -51,20 +51,22 @@ final class MemoryBackend: RunBackend, RunKeeper {
     return .new(run)
   }
 
-  func record(_ id: String, _ then: @escaping (Result<RunRecord?, ErrorReply>) -> Void) {
+  func record(_ id: String, _ then: @escaping (Result<RunRecord?, BackendProblem>) -> Void) {
     then(.success(runs[id]?.record))
   }
 
-  func feed(_ id: String, _ then: @escaping (Result<RunFeed?, ErrorReply>) -> Void) {
+  func feed(_ id: String, _ then: @escaping (Result<RunFeed?, BackendProblem>) -> Void) {
     then(.success(runs[id]?.feed))
   }
 
-  func cancel(_ id: String, reason: String?, _ then: @escaping (Result<CancelOutcome, ErrorReply>) -> Void) {
+  func cancel(
+    _ id: String, reason: String?, _ then: @escaping (Result<CancelOutcome, BackendProblem>) -> Void
+  ) {
     guard let run = runs[id] else { return then(.success(.unknown)) }
     then(.success(run.cancelByClient(reason: reason) ? .cancelled : .finished(run.status)))
   }
 
-  func page(_ query: RunPageQuery, _ then: @escaping (Result<RunPage, ErrorReply>) -> Void) {
+  func page(_ query: RunPageQuery, _ then: @escaping (Result<RunPage, BackendProblem>) -> Void) {
     var at = order.count - 1
     if let cursor = query.cursor {
       guard let ordinal = Int(cursor), ordinal >= 0 else { return then(.failure(.badCursor(cursor))) }
@@ -73,7 +75,7 @@ final class MemoryBackend: RunBackend, RunKeeper {
     var page = RunPage()
     var hasRoom = true
     while at >= 0 {
-      if let run = order[at].run, query.status == nil || run.status == query.status {
+      if let run = order[at].run, query.matches(run.status, run.agent.name) {
         if !hasRoom || page.records.count == query.limit { return then(.success(page)) }
         hasRoom = page.add(run.record)
         page.next = "\(run.ordinal)"
@@ -94,7 +96,7 @@ final class MemoryBackend: RunBackend, RunKeeper {
   /// An event is kept before there must be room for it: it may take the place of the run's others, and a terminal one
   /// that does not fit is given to its subscribers and forgotten.
   func makeRoom(for growing: Run, _ more: Int) -> Bool {
-    let limit = server.dockfile.streaming.maxLogBytes
+    let limit = context.bounds.logBytesMax
     guard bytes > limit else { return true }
     forgetFinished(downTo: limit, but: growing)
     while bytes > limit, growing.dropOldestEvent() {}
@@ -117,17 +119,17 @@ final class MemoryBackend: RunBackend, RunKeeper {
 
   private func takeFromOthers(_ limit: Int) {
     search.free(
-      limit, now: server.now, runs: { Array(runs.values) }, isEnough: { bytes + $0 <= limit })
+      limit, now: context.deadlines.now, runs: { Array(runs.values) }, isEnough: { bytes + $0 <= limit })
   }
 
   /// Refuses a new run while less than a sixteenth of the room is free and nothing can be given up.
-  private func checkRoom() throws(ErrorReply) {
-    let limit = server.dockfile.streaming.maxLogBytes
+  private func checkRoom() throws(BackendProblem) {
+    let limit = context.bounds.logBytesMax
     let most = limit - limit / 16
     guard bytes > most else { return }
     forgetFinished(downTo: most, but: nil)
     if bytes > most { takeFromOthers(limit) }
-    if bytes > most { throw .noRoomForEvents(bytes, of: limit) }
+    if bytes > most { throw .noRoom(bytes: bytes, most: limit) }
   }
 
   func remove(_ run: Run) {

@@ -31,13 +31,3 @@ struct RoomSearch {
     nextAt = now + 100_000_000
   }
 }
-
-extension ErrorReply {
-  /// All the room for events is taken, and a new run would have none.
-  static func noRoomForEvents(_ bytes: Int, of limit: Int) -> ErrorReply {
-    ErrorReply(
-      429, "TOO_MANY_RUNS",
-      "the events of the runs that are kept take \(bytes) of \(limit) bytes, and none can be given up; a new run is "
-        + "taken while a sixteenth is free (streaming.memory.max_bytes)", retryAfter: 1)
-  }
-}

@@ -34,12 +34,13 @@ final class Run: EventSink, DeadlineTarget {
   /// The key that made this run.
   var idempotencyKey: IdempotencyKey?
   /// Writes the run to Redis; nil where memory is all there is.
-  var journal: RunJournal?
-  /// Lists the run in Redis, on the connection that carries what is written of it; nil where memory is all there is.
-  var listing: RunListing?
+  var journal: (any EventJournal)?
+  /// Which of the backend's connections carries what is written of the run, where it has several.
+  var lane: Int?
   private(set) var startedAt: Int64?
   private(set) var cancelledBy: String?
-  private unowned let server: Server
+  let agent: ServedAgent
+  private unowned let context: RunContext
   private unowned let keeper: any RunKeeper
   private var machine = RunStateMachine()
   private var completedAt: Int64?
@@ -53,12 +54,13 @@ final class Run: EventSink, DeadlineTarget {
   private var isRemoved = false
   private var whenFinal: [() -> Void] = []
 
-  init(id: String, _ server: Server, _ keeper: any RunKeeper) {
-    self.server = server
+  init(id: String, _ agent: ServedAgent, _ context: RunContext, _ keeper: any RunKeeper) {
+    self.agent = agent
+    self.context = context
     self.keeper = keeper
     encoder = EventEncoder(identity: .run(id))
     createdAt = Clock.wallNanoseconds()
-    feed = RunFeed(id: id, eventsMax: server.dockfile.streaming.maxEventsPerRun)
+    feed = RunFeed(id: id, eventsMax: context.bounds.eventsMax)
   }
 
   var id: String { feed.id }
@@ -74,7 +76,7 @@ final class Run: EventSink, DeadlineTarget {
   /// - Parameter limit: the time limit, which runs since the request was accepted.
   func start(_ invocation: Invocation, _ limit: DeadlineQueues.Token) {
     self.invocation = invocation
-    deadline = server.handOn(limit, to: self, tag: Tag.timeLimit)
+    deadline = context.deadlines.hand(limit, to: self, tag: Tag.timeLimit)
     // Room for it was made when it was admitted.
     if !isRemoved { count() }
   }
@@ -134,7 +136,7 @@ final class Run: EventSink, DeadlineTarget {
   private func end(_ failure: AgentError) -> Bool {
     guard machine.agentEnded(.failed) == .finish else { return false }
     error = failure
-    server.logFailure(of: encoder.identity, failure)
+    context.board.failures.ended(encoder.identity, of: agent, failure)
     finish(encoder.failureRecord(failure, ended: false))
     flush()
     return true
@@ -143,16 +145,15 @@ final class Run: EventSink, DeadlineTarget {
   func deadlinePassed(_ tag: UInt8) {
     deadline = nil
     if tag == Tag.retention { return keeper.remove(self) }
-    let seconds = server.dockfile.streaming.maxRunSeconds
-    _ = fail(AgentError(code: "RUN_TIMEOUT", message: "the run took longer than \(seconds) seconds"))
+    _ = fail(context.board.timeLimitFailure)
   }
 
   private func drainFirst() {
-    if let invocation { server.drain(invocation.execution, all: true) }
+    if let invocation { context.board.drain(invocation, all: true) }
   }
 
   private func finish(_ record: EventRecord) {
-    if log.lastSequence == 0 { add(server.startedRecord(encoder)) }
+    if log.lastSequence == 0 { add(agent.startedRecord(encoder)) }
     completedAt = Clock.wallNanoseconds()
     // Elsewhere somebody else may have ended the run: the end is shown once Redis has taken it.
     feed.withholdsLast = journal != nil
@@ -165,13 +166,13 @@ final class Run: EventSink, DeadlineTarget {
   /// Stores an event under its sequence, and counts it: here and nowhere else.
   private func add(_ record: EventRecord) {
     log.append(record)
-    server.metrics.event(record.kind)
+    context.metrics.event(record.kind, agent: agent.index)
   }
 
   private func letGo() {
-    server.clearDeadline(deadline)
+    context.deadlines.clear(deadline)
     deadline = nil
-    if let invocation { server.letGo(invocation) }
+    if let invocation { context.board.letGo(invocation) }
     invocation = nil
   }
 
@@ -179,7 +180,7 @@ final class Run: EventSink, DeadlineTarget {
   func becomeFinal() {
     guard !feed.isFinal else { return }
     feed.finish()
-    server.metrics.run(status)
+    context.metrics.run(status, agent: agent.index)
     keepOn()
     account()
     keeper.finished(self)
@@ -191,7 +192,7 @@ final class Run: EventSink, DeadlineTarget {
 
   /// Starts the time that the run is kept anew.
   func keepOn() {
-    deadline = server.setDeadline(seconds: keeper.keepSeconds, self, tag: Tag.retention)
+    deadline = context.deadlines.set(seconds: keeper.keepSeconds, self, tag: Tag.retention)
   }
 
   /// Calls `body` once the run's end is shown, or the run belongs to somebody else.
@@ -238,7 +239,7 @@ final class Run: EventSink, DeadlineTarget {
   /// ending another would free nothing that Redis has still to get. What its agent has sent meanwhile has no place.
   private func outgrow() {
     guard !hasEnded else { return }
-    let most = server.dockfile.streaming.maxLogBytes
+    let most = context.bounds.logBytesMax
     let failure = AgentError(
       code: "BACKEND_UNAVAILABLE",
       message:
@@ -284,7 +285,7 @@ final class Run: EventSink, DeadlineTarget {
 
   /// The keeper has forgotten this run.
   func removed() {
-    server.clearDeadline(deadline)
+    context.deadlines.clear(deadline)
     deadline = nil
     keeper.bytes -= countedBytes
     countedBytes = 0
@@ -303,8 +304,8 @@ final class Run: EventSink, DeadlineTarget {
     RunRecord(
       id: id, status: status, createdAt: createdAt, startedAt: startedAt,
       completedAt: shown ? completedAt : nil, output: shown ? output : nil,
-      error: shown ? error.map(RunRecord.json) : nil, agentName: server.dockfile.agent.name,
-      framework: server.dockfile.agent.framework, latencySeconds: shown ? latencySeconds : nil,
+      error: shown ? error.map(RunRecord.json) : nil, agentName: agent.name,
+      framework: agent.framework, latencySeconds: shown ? latencySeconds : nil,
       lastSequence: last)
   }
 

@@ -16,15 +16,16 @@ protocol RunBackend: AnyObject {
   var redisFigures: Metrics.Redis? { get }
 
   /// Makes the record of a run, or finds the one that the same request made before.
-  func admit(_ request: RunRequest, _ then: @escaping (Result<RunAdmission, ErrorReply>) -> Void)
+  func admit(_ request: RunRequest, _ then: @escaping (Result<RunAdmission, BackendProblem>) -> Void)
   /// A run's record; nil when there is no such run.
-  func record(_ id: String, _ then: @escaping (Result<RunRecord?, ErrorReply>) -> Void)
+  func record(_ id: String, _ then: @escaping (Result<RunRecord?, BackendProblem>) -> Void)
   /// Runs, newest first.
-  func page(_ query: RunPageQuery, _ then: @escaping (Result<RunPage, ErrorReply>) -> Void)
+  func page(_ query: RunPageQuery, _ then: @escaping (Result<RunPage, BackendProblem>) -> Void)
   /// Cancels a run, wherever its agent is.
-  func cancel(_ id: String, reason: String?, _ then: @escaping (Result<CancelOutcome, ErrorReply>) -> Void)
+  func cancel(
+    _ id: String, reason: String?, _ then: @escaping (Result<CancelOutcome, BackendProblem>) -> Void)
   /// A run's events; nil when there is no such run.
-  func feed(_ id: String, _ then: @escaping (Result<RunFeed?, ErrorReply>) -> Void)
+  func feed(_ id: String, _ then: @escaping (Result<RunFeed?, BackendProblem>) -> Void)
   /// Sends what the last tick has left to be sent; before every turn of the loop.
   func flush()
   /// Lets go of what the backend holds elsewhere; for the end of the process.
@@ -36,12 +37,20 @@ struct RunRequest {
   /// An id that the client chose.
   let id: String?
   let key: IdempotencyKey?
+  let agent: ServedAgent
   /// What the payload takes in memory, about.
   let payloadBytes: Int
-  /// Refuses when no agent can be started; asked before a record is made.
-  let checkRoom: () throws(ErrorReply) -> Void
+  /// Keeps a place for the agent; asked before a record is made.
+  let reserve: () throws(AgentRefusal) -> Void
   /// Starts the agent of a run that was answered with after its own request had failed.
   let start: (Run) -> Void
+}
+
+extension RunRequest {
+  /// Keeps a place for the agent, or says why there is none.
+  func reserveOrThrow() throws(BackendProblem) {
+    do { try reserve() } catch { throw .refused(error) }
+  }
 }
 
 enum RunAdmission {
@@ -58,8 +67,14 @@ enum CancelOutcome {
 
 struct RunPageQuery {
   let status: RunStatus?
+  /// Only the runs of the agent with that name.
+  let agent: String?
   let limit: Int
   let cursor: String?
+
+  func matches(_ status: RunStatus, _ agent: String) -> Bool {
+    (self.status == nil || self.status == status) && (self.agent == nil || self.agent == agent)
+  }
 }
 
 struct RunPage {
@@ -87,21 +102,5 @@ struct IdempotencyKey: Equatable {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
     body = "\(bytes.count)-\(String(hash, radix: 16))"
-  }
-}
-
-extension ErrorReply {
-  static func keyReused(_ id: String) -> ErrorReply {
-    ErrorReply(
-      409, "IDEMPOTENCY_KEY_REUSED", "Idempotency-Key: this key made run \"\(id)\" with another body")
-  }
-
-  static func runExists(_ id: String) -> ErrorReply {
-    ErrorReply(409, "RUN_EXISTS", "run_id: \"\(id)\" is taken")
-  }
-
-  static func badCursor(_ text: String) -> ErrorReply {
-    ErrorReply(
-      400, "VALIDATION_ERROR", "cursor: \(quoted(text)) is not a cursor that this server gave")
   }
 }

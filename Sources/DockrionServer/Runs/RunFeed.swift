@@ -1,10 +1,16 @@
 import DockrionCore
 
+/// Somebody who reads a run's log as it grows.
+protocol FeedReader: AnyObject {
+  /// Takes what has come; it may leave the feed meanwhile.
+  func pump()
+}
+
 /// A run's log and those who read it. Whether an agent here or another server fills it, subscribers cannot tell.
 final class RunFeed {
   let id: String
   let log: RunLog
-  private(set) var subscribers: [Subscriber] = []
+  private(set) var subscribers: [any FeedReader] = []
   /// True once the terminal event stands and may be read.
   private(set) var isFinal = false
   /// True while the newest event may not be read yet.
@@ -64,9 +70,9 @@ final class RunFeed {
     flush()
   }
 
-  func add(_ subscriber: Subscriber) { subscribers.append(subscriber) }
+  func add(_ subscriber: any FeedReader) { subscribers.append(subscriber) }
 
-  func remove(_ subscriber: Subscriber) {
+  func remove(_ subscriber: any FeedReader) {
     guard let index = subscribers.firstIndex(where: { $0 === subscriber }) else { return }
     subscribers.remove(at: index)
     if subscribers.isEmpty { onEmpty() }

@@ -20,7 +20,9 @@ struct RunRecord {
   func write(to out: inout ByteWriter) {
     out.append("{\"run_id\":\"")
     out.append(id)
-    out.append("\",\"status\":\"")
+    out.append("\",\"agent\":")
+    out.append(json: agentName)
+    out.append(",\"status\":\"")
     out.append(status.rawValue)
     out.append("\",\"created_at\":")
     Self.write(moment: createdAt, to: &out)

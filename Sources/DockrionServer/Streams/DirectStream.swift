@@ -3,28 +3,36 @@ import DockrionLoop
 
 /// Pattern A: one agent's events to the one client that asked for them, and no copy anywhere.
 final class DirectStream: EventSink, ExchangeOwner, DeadlineTarget {
-  private let server: Server
+  private let agent: ServedAgent
+  private let board: AgentBoard
+  private let book: StreamBook
   private let stream: EventStream
   private let encoder: EventEncoder
-  private let chunk: Server.Scratch
+  private let chunk: Scratch
   private var machine = RunStateMachine()
   private var sequence = 0
   private var timeLimit: DeadlineQueues.Token?
   private var invocation: Invocation?
 
-  init(_ exchange: Exchange, _ server: Server, _ encoder: EventEncoder) {
-    self.server = server
+  init(
+    _ exchange: Exchange, _ agent: ServedAgent, _ board: AgentBoard, _ book: StreamBook,
+    _ encoder: EventEncoder
+  ) {
+    self.agent = agent
+    self.board = board
+    self.book = book
     self.encoder = encoder
-    chunk = server.chunk
-    stream = EventStream(exchange, server, encoder, .direct)
+    chunk = book.chunk
+    stream = EventStream(
+      exchange, book, encoder, .direct, agent: agent.index, hasHeartbeats: agent.hasHeartbeats)
     exchange.owner = self
   }
 
   /// - Parameter limit: the time limit, where it runs already.
   func start(_ invocation: Invocation, _ limit: DeadlineQueues.Token?) {
     self.invocation = invocation
-    timeLimit = limit.map { server.handOn($0, to: self) } ?? server.setTimeLimit(self)
-    server.sendHeadSoon(stream)
+    timeLimit = limit.map { book.deadlines.hand($0, to: self) } ?? board.setTimeLimit(self)
+    book.sendHeadSoon(stream)
   }
 
   func connectionClosed(_ reason: CloseReason) {
@@ -34,7 +42,7 @@ final class DirectStream: EventSink, ExchangeOwner, DeadlineTarget {
   func roomToSend() {
     guard stream.hasRoom else { return }
     wantsEvents = true
-    if let invocation { server.drain(invocation.execution) }
+    if let invocation { board.drain(invocation) }
   }
 
   private(set) var wantsEvents = true
@@ -57,22 +65,22 @@ final class DirectStream: EventSink, ExchangeOwner, DeadlineTarget {
   private func add(_ record: EventRecord) {
     sequence += 1
     record.write(sequence: sequence, id: false, to: &chunk.writer)
-    server.metrics.event(record.kind)
+    book.metrics.event(record.kind, agent: agent.index)
   }
 
   func flush() {
     guard chunk.writer.count > 0 else { return }
     stream.send(chunk.writer.bytes)
-    chunk.writer.removeAll(keepingAtMost: 256 << 10)
+    chunk.writer.reuse()
     wantsEvents = !stream.isPaused
   }
 
   private func finish(_ action: RunStateMachine.Action, _ record: EventRecord) {
     guard action == .finish else { return }
-    if sequence == 0 { add(server.startedRecord(encoder)) }
+    if sequence == 0 { add(agent.startedRecord(encoder)) }
     add(record)
     stream.end(.finished, chunk.writer.bytes)
-    chunk.writer.removeAll(keepingAtMost: 256 << 10)
+    chunk.writer.reuse()
     letGo()
   }
 
@@ -84,22 +92,21 @@ final class DirectStream: EventSink, ExchangeOwner, DeadlineTarget {
   func deadlinePassed(_ tag: UInt8) {
     timeLimit = nil
     drainFirst()
-    let seconds = server.dockfile.streaming.maxRunSeconds
-    let failure = AgentError(code: "RUN_TIMEOUT", message: "the run took longer than \(seconds) seconds")
+    let failure = board.timeLimitFailure
     let action = machine.timeLimitReached()
-    if action == .finish { server.logFailure(of: encoder.identity, failure) }
+    if action == .finish { board.failures.ended(encoder.identity, of: agent, failure) }
     finish(action, encoder.failureRecord(failure, ended: false))
   }
 
   /// What the agent said before the end came first.
   private func drainFirst() {
-    if let invocation { server.drain(invocation.execution, all: true) }
+    if let invocation { board.drain(invocation, all: true) }
   }
 
   private func letGo() {
-    server.clearDeadline(timeLimit)
+    book.deadlines.clear(timeLimit)
     timeLimit = nil
-    if let invocation { server.letGo(invocation) }
+    if let invocation { board.letGo(invocation) }
     invocation = nil
   }
 }

@@ -8,7 +8,8 @@ final class EventStream: DeadlineTarget {
   enum Pattern { case direct, subscription }
 
   let exchange: Exchange
-  private let server: Server
+  private let book: StreamBook
+  private let agent: Int
   private let identity: EventEncoder
   private let pattern: Pattern
   private let hasHeartbeats: Bool
@@ -20,21 +21,23 @@ final class EventStream: DeadlineTarget {
   private var ended = false
   private var heardAt: Int64
 
-  /// - Parameter filter: what this subscription was narrowed to.
+  /// - Parameters:
+  ///   - agent: whose events it sends, as the metrics number it.
+  ///   - hasHeartbeats: whether a heartbeat is an event, or a comment.
   init(
-    _ exchange: Exchange, _ server: Server, _ identity: EventEncoder, _ pattern: Pattern,
-    filter: EventsFilter? = nil
+    _ exchange: Exchange, _ book: StreamBook, _ identity: EventEncoder, _ pattern: Pattern, agent: Int,
+    hasHeartbeats: Bool
   ) {
-    hasHeartbeats = server.hasHeartbeats && filter?.passes(.heartbeat) ?? true
+    self.hasHeartbeats = hasHeartbeats
     self.exchange = exchange
-    self.server = server
+    self.book = book
+    self.agent = agent
     self.identity = identity
     self.pattern = pattern
     owesRetry = pattern == .subscription
     heardAt = exchange.startedAt
-    if !server.dockfile.expose.trustedProxies.isEmpty { exchange.forwardedFor = exchange.readForwardedFor() }
-    server.streamOpened(pattern)
-    heartbeat = server.setDeadline(seconds: server.dockfile.streaming.heartbeatSeconds, self)
+    book.opened(pattern, exchange)
+    heartbeat = book.deadlines.set(seconds: book.heartbeatSeconds, self)
   }
 
   var isOpen: Bool { !ended && exchange.isOpen }
@@ -47,9 +50,11 @@ final class EventStream: DeadlineTarget {
   func send(_ bytes: UnsafeRawBufferPointer, last: Bool = false) {
     guard isOpen else { return }
     // No heartbeat is ever due in a stream that is busy.
-    if !last, server.now - heardAt >= Int64(patienceSeconds) * 1_000_000_000, closeIfSilent() { return }
-    let out = server.frame
-    out.writer.removeAll(keepingAtMost: 256 << 10)
+    if !last, book.deadlines.now - heardAt >= Int64(patienceSeconds) * Clock.second, closeIfSilent() {
+      return
+    }
+    let out = book.frame
+    out.writer.reuse()
     if !hasHead { writeHead(to: &out.writer) }
     let preface: StaticString = takesRetry(bytes) ? "retry: 2000\n" : ""
     if !exchange.isChunked {
@@ -67,7 +72,7 @@ final class EventStream: DeadlineTarget {
     }
     exchange.connection.send(out.writer.bytes)
     guard !last else { return }
-    server.renewDeadline(heartbeat)
+    book.deadlines.renew(heartbeat)
   }
 
   /// True when these bytes begin with the first event of a subscription; not for a comment.
@@ -78,12 +83,12 @@ final class EventStream: DeadlineTarget {
   }
 
   private var patienceSeconds: Int {
-    max(server.dockfile.streaming.heartbeatSeconds, Limits.silencePatienceSeconds)
+    max(book.heartbeatSeconds, Limits.silencePatienceSeconds)
   }
 
   /// Closes the connection when its peer has acknowledged nothing for as long as one may; before something is sent.
   private func closeIfSilent() -> Bool {
-    heardAt = server.now
+    heardAt = book.deadlines.now
     guard exchange.connection.isPeerSilent(seconds: patienceSeconds) else { return false }
     exchange.connection.close(.stalled)
     return true
@@ -92,8 +97,7 @@ final class EventStream: DeadlineTarget {
   private func writeHead(to out: inout ByteWriter) {
     hasHead = true
     exchange.startStream(
-      server.cors?.headers(exchange) ?? [], requestID: pattern == .direct ? identity.identity.id : nil,
-      head: &out)
+      book.headers(exchange), requestID: pattern == .direct ? identity.identity.id : nil, head: &out)
     exchange.dropBody()
   }
 
@@ -115,23 +119,23 @@ final class EventStream: DeadlineTarget {
   /// Answers a `HEAD` request: the head and nothing else.
   func endHead() {
     guard isOpen else { return }
-    server.frame.writer.removeAll()
-    writeHead(to: &server.frame.writer)
-    exchange.connection.send(server.frame.writer.bytes)
+    book.frame.writer.reuse()
+    writeHead(to: &book.frame.writer)
+    exchange.connection.send(book.frame.writer.bytes)
     exchange.finish()
     finished(.finished)
   }
 
   func deadlinePassed(_ tag: UInt8) {
     guard isOpen else { return }
-    heartbeat = server.setDeadline(seconds: server.dockfile.streaming.heartbeatSeconds, self)
+    heartbeat = book.deadlines.set(seconds: book.heartbeatSeconds, self)
     if closeIfSilent() { return }
     // A client that has bytes waiting needs no heartbeat.
     guard exchange.connection.backlog == 0 else { return }
     var writer = ByteWriter(capacity: 192)
     if hasHeartbeats {
       identity.writeUnnumbered(name: "heartbeat", timestamp: true, to: &writer)
-      server.metrics.event(.heartbeat)
+      book.metrics.event(.heartbeat, agent: agent)
     } else {
       // Without an empty line: after an `id:` many clients take one for an event without data.
       writer.append(": keep-alive\n")
@@ -151,8 +155,8 @@ final class EventStream: DeadlineTarget {
 
   private func finished(_ reason: CloseReason) {
     ended = true
-    server.clearDeadline(heartbeat)
+    book.deadlines.clear(heartbeat)
     heartbeat = nil
-    server.streamClosed(pattern, reason, exchange)
+    book.closed(pattern, reason, exchange)
   }
 }

@@ -3,21 +3,30 @@ import DockrionLoop
 
 /// `POST /invoke`: the agent's output in one piece.
 final class InvokeReply: EventSink, ExchangeOwner, DeadlineTarget {
-  private let server: Server
+  private let agent: ServedAgent
+  private let board: AgentBoard
+  private let replies: Replies
+  private let deadlines: Deadlines
+  private let metrics: Metrics
   private let exchange: Exchange
   private var invocation: Invocation?
   private var timeLimit: DeadlineQueues.Token?
 
-  init(_ exchange: Exchange, _ server: Server) {
+  init(
+    _ exchange: Exchange, _ agent: ServedAgent, _ board: AgentBoard, _ replies: Replies, _ book: StreamBook
+  ) {
     self.exchange = exchange
-    self.server = server
+    self.agent = agent
+    self.board = board
+    self.replies = replies
+    (deadlines, metrics) = (book.deadlines, book.metrics)
   }
 
   /// - Parameter limit: the time limit, where it runs already.
   func start(_ invocation: Invocation, _ limit: DeadlineQueues.Token?) {
     self.invocation = invocation
     exchange.owner = self
-    timeLimit = limit.map { server.handOn($0, to: self) } ?? server.setTimeLimit(self)
+    timeLimit = limit.map { deadlines.hand($0, to: self) } ?? board.setTimeLimit(self)
   }
 
   var wantsEvents: Bool { true }
@@ -26,20 +35,20 @@ final class InvokeReply: EventSink, ExchangeOwner, DeadlineTarget {
     switch record.ending {
     case nil: return
     case .completed(let output, let seconds):
-      server.body.writer.removeAll(keepingAtMost: 256 << 10)
-      server.body.writer.append("{\"success\":true,\"output\":")
-      server.body.writer.append(output)
-      server.body.writer.append(server.invokeTail)
-      server.body.writer.append(seconds.description)
-      server.body.writer.append("}}")
-      server.reply(exchange, 200, body: server.body.writer.bytes)
+      replies.send(exchange, 200) { out in
+        out.append("{\"success\":true,\"output\":")
+        out.append(output)
+        out.append(agent.invokeTail)
+        out.append(seconds.description)
+        out.append("}}")
+      }
     case .failed(let error):
       let status = error.code == "VALIDATION_ERROR" ? 422 : 500
       var reply = ErrorReply(status, error.code, error.message)
       reply.details = error.detailsJSON
       reply.isLogged = true
-      server.reply(exchange, reply)
-    case .cancelled: server.reply(exchange, ErrorReply(500, "AGENT_ERROR", "the agent was cancelled"))
+      replies.send(exchange, reply)
+    case .cancelled: replies.send(exchange, ErrorReply(500, "AGENT_ERROR", "the agent was cancelled"))
     }
     letGo()
   }
@@ -47,14 +56,15 @@ final class InvokeReply: EventSink, ExchangeOwner, DeadlineTarget {
   func flush() {}
 
   func cancel(reason: String) {
-    server.reply(exchange, ErrorReply(503, "SHUTTING_DOWN", reason, retryAfter: 1))
+    replies.send(exchange, ErrorReply(503, "SHUTTING_DOWN", reason, retryAfter: 1))
     letGo()
   }
 
   func deadlinePassed(_ tag: UInt8) {
     timeLimit = nil
-    server.metrics.agentFailed("RUN_TIMEOUT")
-    server.reply(exchange, server.runTimeout)
+    let failure = board.timeLimitFailure
+    metrics.agentFailed(failure.code, agent: agent.index)
+    replies.send(exchange, ErrorReply(504, failure.code, failure.message))
     letGo()
   }
 
@@ -62,9 +72,9 @@ final class InvokeReply: EventSink, ExchangeOwner, DeadlineTarget {
   func roomToSend() {}
 
   private func letGo() {
-    server.clearDeadline(timeLimit)
+    deadlines.clear(timeLimit)
     timeLimit = nil
-    if let invocation { server.letGo(invocation) }
+    if let invocation { board.letGo(invocation) }
     invocation = nil
   }
 }

@@ -7,7 +7,7 @@ import Testing
 /// What becomes of an agent that is cancelled or ended: before it has a thread, while it waits, and afterwards.
 @Suite struct EndedExecutionTests {
   private final class Stage {
-    let ready = ReadyQueue<Execution> {}
+    let inbox = Inbox {}
     let counters = WorkerCounters()
     let workers: Workers
 
@@ -16,7 +16,7 @@ import Testing
     func execution(ring: Int = 2) -> Execution {
       let environment = Execution.Environment(
         Execution.Description(agentName: "test", framework: "swift"),
-        Execution.Route(filter: .everything, hasEvents: true), ringCapacity: ring, ready: ready,
+        Execution.Outlet(filter: .everything, hasEvents: true), ringCapacity: ring, inbox: inbox,
         workers: workers, counters: counters)
       return Execution(slot: 0, encoder: EventEncoder(identity: .run("r")), environment)
     }

@@ -8,7 +8,7 @@ import Testing
 /// Plays the loop: drains one execution on the test's thread.
 private final class Loop {
   let semaphore = DispatchSemaphore(value: 0)
-  let ready: ReadyQueue<Execution>
+  let inbox: Inbox
   let counters = WorkerCounters()
   let workers: Workers
   private(set) var task: Task<Void, Never>?
@@ -16,7 +16,7 @@ private final class Loop {
 
   init(threads: Int = 16) {
     let semaphore = semaphore
-    ready = ReadyQueue { semaphore.signal() }
+    inbox = Inbox { semaphore.signal() }
     workers = Workers(cores: 2, threads: threads)
   }
 
@@ -26,7 +26,7 @@ private final class Loop {
   ) -> Execution {
     let environment = Execution.Environment(
       Execution.Description(agentName: "test", framework: "swift"),
-      Execution.Route(filter: filter, hasEvents: hasEvents), ringCapacity: ring, ready: ready,
+      Execution.Outlet(filter: filter, hasEvents: hasEvents), ringCapacity: ring, inbox: inbox,
       workers: workers,
       counters: counters)
     let execution = Execution(slot: 0, encoder: EventEncoder(identity: .run("r")), environment)
@@ -38,9 +38,9 @@ private final class Loop {
   func runToEnd(_ execution: Execution, pause: useconds_t = 0, each: (EventRecord) -> Void = { _ in }) -> Bool
   {
     while true {
-      if ready.park(), semaphore.wait(timeout: .now() + .seconds(20)) == .timedOut { return false }
-      ready.unpark()
-      ready.takeAll { _ in }
+      if inbox.park(), semaphore.wait(timeout: .now() + .seconds(20)) == .timedOut { return false }
+      inbox.unpark()
+      inbox.takeAll { _ in }
       while let record = execution.next() {
         records.append(record)
         each(record)

@@ -107,17 +107,14 @@ private final class Item: Sendable {
   }
 }
 
-private final class Marked: ReadyItem {
-  private let readyLink = ReadyLink()
+private final class Marked: LoopItem, @unchecked Sendable {
   let pending = Atomic<Int>(0)
-
-  func withReadyLink<Result>(_ body: (borrowing ReadyLink) -> Result) -> Result { body(readyLink) }
 }
 
-@Suite struct ReadyQueueTests {
+@Suite struct InboxTests {
   @Test func manyMarksOfOneItemAreOneAnnouncementAndOneWakeUp() {
     let wakeUps = WakeCounter()
-    let queue = ReadyQueue<Marked> { wakeUps.count.add(1, ordering: .relaxed) }
+    let queue = Inbox { wakeUps.count.add(1, ordering: .relaxed) }
     #expect(queue.park())
     let item = Marked()
     for _ in 0..<100 { queue.mark(item) }
@@ -129,17 +126,17 @@ private final class Marked: ReadyItem {
   }
 
   @Test func itemsComeInTheOrderOfTheirMarks() {
-    let queue = ReadyQueue<Marked> {}
+    let queue = Inbox {}
     let items = (0..<10).map { _ in Marked() }
     for item in items { queue.mark(item) }
     var taken: [Marked] = []
-    queue.takeAll { taken.append($0) }
+    queue.takeAll { if let item = $0 as? Marked { taken.append(item) } }
     #expect(taken.count == 10)
     #expect(zip(items, taken).allSatisfy { $0 === $1 })
   }
 
   @Test func aMarkBeforeParkingForbidsIt() {
-    let queue = ReadyQueue<Marked> {}
+    let queue = Inbox {}
     queue.mark(Marked())
     #expect(!queue.park())
     queue.takeAll { _ in }
@@ -148,7 +145,7 @@ private final class Marked: ReadyItem {
 
   @Test func whatIsMarkedWhileItIsLookedIntoComesAgain() {
     let wakeUps = WakeCounter()
-    let queue = ReadyQueue<Marked> { wakeUps.count.add(1, ordering: .relaxed) }
+    let queue = Inbox { wakeUps.count.add(1, ordering: .relaxed) }
     let item = Marked()
     queue.mark(item)
     var taken = 0
@@ -165,7 +162,7 @@ private final class Marked: ReadyItem {
 
   @Test func aLoopThatIsAwakeIsNotWoken() {
     let wakeUps = WakeCounter()
-    let queue = ReadyQueue<Marked> { wakeUps.count.add(1, ordering: .relaxed) }
+    let queue = Inbox { wakeUps.count.add(1, ordering: .relaxed) }
     #expect(queue.park())
     queue.unpark()
     queue.mark(Marked())
@@ -173,10 +170,24 @@ private final class Marked: ReadyItem {
     #expect(!queue.park())
   }
 
+  @Test func eachItemHearsOfItOnTheLoop() {
+    final class Heard: LoopItem, @unchecked Sendable {
+      let times = Atomic<Int>(0)
+      override func onLoop() { times.add(1, ordering: .relaxed) }
+    }
+    let inbox = Inbox {}
+    let items = (0..<3).map { _ in Heard() }
+    for item in items + items { inbox.mark(item) }
+    inbox.takeAll()
+    inbox.mark(items[1])
+    inbox.takeAll()
+    #expect(items.map { $0.times.load(ordering: .relaxed) } == [1, 2, 1])
+  }
+
   /// One marker that waits for its answer: nobody's next mark makes up for a wake-up that got lost.
   @Test func everySingleMarkWakes() {
     let semaphore = DispatchSemaphore(value: 0)
-    let queue = ReadyQueue<Marked> { semaphore.signal() }
+    let queue = Inbox { semaphore.signal() }
     let item = Marked()
     let answered = Atomic<Int>(0)
     let rounds = 50_000
@@ -201,7 +212,7 @@ private final class Marked: ReadyItem {
         break
       }
       queue.unpark()
-      queue.takeAll { taken += $0.pending.exchange(0, ordering: .relaxed) }
+      queue.takeAll { taken += ($0 as? Marked)?.pending.exchange(0, ordering: .relaxed) ?? 0 }
       answered.store(taken, ordering: .releasing)
     }
     group.wait()
@@ -209,7 +220,7 @@ private final class Marked: ReadyItem {
 
   @Test func noWakeUpIsLost() {
     let semaphore = DispatchSemaphore(value: 0)
-    let queue = ReadyQueue<Marked> { semaphore.signal() }
+    let queue = Inbox { semaphore.signal() }
     let items = (0..<8).map { _ in Marked() }
     let each = 20_000
     let group = DispatchGroup()
@@ -230,7 +241,7 @@ private final class Marked: ReadyItem {
         }
       }
       queue.unpark()
-      queue.takeAll { taken += $0.pending.exchange(0, ordering: .relaxed) }
+      queue.takeAll { taken += ($0 as? Marked)?.pending.exchange(0, ordering: .relaxed) ?? 0 }
     }
     group.wait()
     #expect(taken == items.count * each)

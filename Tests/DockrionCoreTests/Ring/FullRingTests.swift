@@ -112,10 +112,10 @@ import Testing
     await #expect(processExitsWith: .success) {
       let (executions, tasks) = (3000, 8)
       let counters = WorkerCounters()
-      let ready = ReadyQueue<Execution> {}
+      let inbox = Inbox {}
       let environment = Execution.Environment(
         Execution.Description(agentName: "test", framework: "swift"),
-        Execution.Route(filter: .everything, hasEvents: true), ringCapacity: 256, ready: ready,
+        Execution.Outlet(filter: .everything, hasEvents: true), ringCapacity: 256, inbox: inbox,
         workers: Workers(cores: 2, threads: 16), counters: counters)
       let agent = AsyncAgent { _, context in
         await withTaskGroup(of: Void.self) { group in

@@ -22,7 +22,7 @@ import Testing
             == "\"\(wrong)\" is no query parameter here; did you mean \"\(right)\"?")
       }
       for (method, path, all) in [
-        ("GET", "/runs?x=1", "this route takes status, limit, cursor"),
+        ("GET", "/runs?x=1", "this route takes status, limit, cursor, agent"),
         ("GET", "/runs/\(run)?verbose", "this route takes none"),
         ("POST", "/invoke?x", "this route takes none"),
         ("POST", "/invoke/stream?timeout=3", "this route takes none"),

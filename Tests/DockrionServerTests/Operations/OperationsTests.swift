@@ -88,12 +88,13 @@ import Testing
       #expect(page["Content-Type"]?.hasPrefix("text/plain; version=0.0.4") == true)
       let metrics = try Metrics(text: page.text)
       let expected = [
-        "dockrion_requests_total": ("counter", ["method", "route", "status"]),
+        "dockrion_requests_total": ("counter", ["agent", "method", "route", "status"]),
         "dockrion_request_duration_seconds": ("histogram", ["route"]),
-        "dockrion_active_runs": ("gauge", []), "dockrion_runs_total": ("counter", ["status"]),
+        "dockrion_active_runs": ("gauge", ["agent"]),
+        "dockrion_runs_total": ("counter", ["agent", "status"]),
         "dockrion_open_streams": ("gauge", ["pattern"]),
         "dockrion_streams_closed_total": ("counter", ["reason"]),
-        "dockrion_events_total": ("counter", ["type"]), "dockrion_sent_bytes_total": ("counter", []),
+        "dockrion_events_total": ("counter", ["agent", "type"]), "dockrion_sent_bytes_total": ("counter", []),
         "dockrion_emit_to_write_seconds": ("histogram", []),
         "dockrion_ring_full_waits_total": ("counter", []), "dockrion_loop_lag_seconds": ("histogram", []),
         "dockrion_log_bytes": ("gauge", []), "process_resident_memory_bytes": ("gauge", []),

@@ -27,7 +27,7 @@ extension BackendContract {
         let run = try server.waitForRun(id, status: "completed")
         #expect(
           run.names == [
-            "completed_at", "created_at", "error", "last_sequence", "metadata", "output", "run_id",
+            "agent", "completed_at", "created_at", "error", "last_sequence", "metadata", "output", "run_id",
             "started_at",
             "status",
           ])

@@ -133,11 +133,12 @@ extension ServerProcess {
 
   func activeRuns(on connection: Connection) throws -> Int {
     let page = try connection.request("GET", "/metrics").text
-    let line = page.split(separator: "\n").first { $0.hasPrefix("dockrion_active_runs ") }
-    guard let count = line.flatMap({ Int($0.dropFirst(21)) }) else {
+    let lines = page.split(separator: "\n").filter { $0.hasPrefix("dockrion_active_runs{") }
+    let counts = lines.compactMap { $0.split(separator: " ").last.flatMap { Int($0) } }
+    guard !counts.isEmpty, counts.count == lines.count else {
       throw ClientError("no dockrion_active_runs in \(page.prefix(300))")
     }
-    return count
+    return counts.reduce(0, +)
   }
 }
 

@@ -8,10 +8,7 @@ final class Scratch {
   var writer = ByteWriter(capacity: 4096)
 }
 
-final class Marked: ReadyItem {
-  private let link = ReadyLink()
-  func withReadyLink<Result>(_ body: (borrowing ReadyLink) -> Result) -> Result { body(link) }
-}
+final class Marked: LoopItem, @unchecked Sendable {}
 
 let scratch = Scratch()
 let encoder = EventEncoder(identity: .request("53014865-635e-4778-b85d-19226126c3cb"))
@@ -72,11 +69,11 @@ benchmark("ring: 16 in, 16 out") {
 }
 benchmark("ring: made and freed") { _ = EventRing<EventRecord>(capacity: 1024).isFull }
 
-let ready = ReadyQueue<Marked> {}
+let inbox = Inbox {}
 let items = (0..<16).map { _ in Marked() }
-benchmark("ready queue: 16 marked and taken") {
-  for item in items { ready.mark(item) }
-  ready.takeAll { _ in }
+benchmark("inbox: 16 marked and taken") {
+  for item in items { inbox.mark(item) }
+  inbox.takeAll()
 }
 
 benchmark("write an event to its stream") {
