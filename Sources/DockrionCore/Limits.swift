@@ -84,6 +84,16 @@ public enum Limits {
   public static let unconfirmedSeconds: Int64 = 60
   /// Entries of a run's stream that are read from Redis in one answer.
   public static let followPageEntries = 200
+  /// Entries of a run in Redis that are asked for at first, while nobody knows how large they are.
+  public static let followFirstPageEntries = 16
+  /// What one answer should have, in bytes, once the size of the entries is known.
+  public static let followPageBytes = 1 << 20
+  /// Bytes of new events that are held while a run's stored ones are read; beyond that they are read again.
+  public static let followHeldBytesMax = 1 << 20
+  /// Events of a run that may wait for Redis beyond the room for all, while Redis takes what it is given.
+  public static let oversizeEventsMax = 8
+  /// Ended runs with subscribers that are passed over in a search for room.
+  public static let restingReadMax = 64
   /// Seconds that a run from Redis stays in memory when nobody subscribes to it.
   public static let followIdleSeconds = 5
   /// Seconds that a run stays in the memory of its server after Redis has taken its end: Redis may lose the last

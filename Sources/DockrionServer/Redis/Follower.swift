@@ -22,6 +22,12 @@ final class Follower: DeadlineTarget {
   private var isSubscribed = false
   private var waiting: [(Found) -> Void] = []
   private var heardWhileLoading: [[UInt8]] = []
+  private var heardBytes = 0
+  // What came while it was loading had no room; Redis has it.
+  private var hasDroppedHeard = false
+  private var pageEntries = Limits.followFirstPageEntries
+  // Where it stands among those that rest.
+  private var place: Int?
   private var missingSince: Int64?
   private var idle: DeadlineQueues.Token?
   private var countedBytes = 0
@@ -44,9 +50,25 @@ final class Follower: DeadlineTarget {
   func heard(_ message: [UInt8]) {
     switch phase {
     case .live: take(message, mayReset: false)
-    case .loading: heardWhileLoading.append(message)
+    case .loading: hold(message)
     case .idle, .subscribing, .over: return
     }
+  }
+
+  private func hold(_ message: [UInt8]) {
+    guard !hasDroppedHeard else { return }
+    heardWhileLoading.append(message)
+    heardBytes += message.count
+    account()
+    guard heardBytes > Limits.followHeldBytesMax || backend.isCrowded else { return }
+    hasDroppedHeard = true
+    letGoOfHeard()
+  }
+
+  private func letGoOfHeard() {
+    heardWhileLoading = []
+    heardBytes = 0
+    account()
   }
 
   /// The subscription to the channel stands, perhaps again.
@@ -123,24 +145,34 @@ final class Follower: DeadlineTarget {
   private func loadPage() {
     let from = feed.log.lastSequence + 1
     let command = RedisCommand(
-      "XRANGE", keys.events, "\(from)-0", "+", "COUNT", "\(Limits.followPageEntries)")
+      "XRANGE", keys.events, "\(from)-0", "+", "COUNT", "\(pageEntries)")
     backend.connection(for: feed.id).send(command) { [weak self] reply in self?.took(reply) }
   }
 
   private func took(_ reply: RedisReply) {
     guard phase == .loading else { return }
     guard let entries = reply.array else { return fail() }
+    let asked = pageEntries
+    var pageBytes = 1
     for entry in entries {
       guard let parts = entry.array, parts.count == 2, let fields = parts[1].array, fields.count == 2,
         let bytes = fields[1].bytes
       else { continue }
+      pageBytes += bytes.count
       take(bytes, mayReset: true)
     }
     guard phase == .loading else { return }
-    if entries.count == Limits.followPageEntries { return loadPage() }
+    pageEntries = min(
+      max(1, entries.count * Limits.followPageBytes / pageBytes), Limits.followPageEntries)
+    if entries.count == asked { return loadPage() }
+    if hasDroppedHeard {
+      hasDroppedHeard = false
+      return loadPage()
+    }
     phase = .live
     let heard = heardWhileLoading
     heardWhileLoading = []
+    heardBytes = 0
     for message in heard { take(message, mayReset: false) }
     guard phase == .live else { return }
     if !isSubscribed, !feed.isFinal { return confirmEnd() }
@@ -157,6 +189,7 @@ final class Follower: DeadlineTarget {
       if position.sequence > self.feed.log.lastSequence {
         self.feed.log.reset(nextSequence: position.sequence)
       }
+      self.tellLoss("Redis has lost the end of this run")
       self.feed.vanish("Redis has lost the end of this run")
       self.loaded(.feed)
     }
@@ -208,9 +241,19 @@ final class Follower: DeadlineTarget {
 
   private func vanish() {
     phase = .over
+    tellLoss("Redis does not have this run any more")
     feed.vanish()
     loaded(.unknown)
     backend.forget(self)
+  }
+
+  /// Tells the log why subscribers get an end that their run's server has not given; nobody else is told of one.
+  private func tellLoss(_ reason: String) {
+    guard !feed.isFinal, !feed.subscribers.isEmpty || !waiting.isEmpty, feed.log.lastSequence > 0 else {
+      return
+    }
+    backend.logger.error(
+      "\(reason): the \(feed.subscribers.count) subscribers of run \(feed.id) get BACKEND_UNAVAILABLE")
   }
 
   private func ended() {
@@ -220,6 +263,7 @@ final class Follower: DeadlineTarget {
     }
     guard phase != .over else { return }
     phase = .live
+    letGoOfHeard()
     loaded(.feed)
   }
 
@@ -228,6 +272,19 @@ final class Follower: DeadlineTarget {
   private func restSoon() {
     backend.clearDeadline(idle)
     idle = backend.setDeadline(seconds: Limits.followIdleSeconds, self)
+    guard place == nil, phase != .over else { return }
+    place = backend.resting.count
+    backend.resting.append(self)
+  }
+
+  /// Takes itself out of those that rest.
+  func rises() {
+    guard let place else { return }
+    self.place = nil
+    let last = backend.resting.removeLast()
+    guard last !== self else { return }
+    backend.resting[place] = last
+    last.place = place
   }
 
   func deadlinePassed(_ tag: UInt8) {
@@ -239,6 +296,7 @@ final class Follower: DeadlineTarget {
   func stop() {
     backend.clearDeadline(idle)
     idle = nil
+    rises()
     let wasListening = isListening
     isSubscribed = false
     phase = .over
@@ -246,7 +304,10 @@ final class Follower: DeadlineTarget {
     backend.bytes -= countedBytes
     countedBytes = 0
     feed.onEmpty = {}
-    if !feed.subscribers.isEmpty { feed.vanish() }
+    if !feed.subscribers.isEmpty {
+      tellLoss("this server follows it no more")
+      feed.vanish()
+    }
     let told = waiting
     waiting = []
     for body in told { body(.forgotten) }
@@ -259,7 +320,7 @@ final class Follower: DeadlineTarget {
   var isResting: Bool { feed.subscribers.isEmpty && waiting.isEmpty }
 
   private func account() {
-    let bytes = feed.log.byteCount
+    let bytes = feed.log.byteCount + heardBytes
     backend.bytes += bytes - countedBytes
     countedBytes = bytes
   }

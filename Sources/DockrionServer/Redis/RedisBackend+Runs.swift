@@ -76,50 +76,11 @@ extension RedisBackend {
     connection(of: run).send(RedisCommand("SREM", keys.owned(instance), run.id)) { _ in }
   }
 
-  /// What Redis has still to get cannot go, so there must be room for an event before it is kept.
-  func makeRoom(for growing: Run, _ more: Int) -> Bool {
-    guard isFull(with: more) else { return true }
-    letRest(more)
-    while isFull(with: more), growing.dropOldestEvent() {}
-    if isFull(with: more) { takeFromOthers(more) }
-    return !isFull(with: more)
-  }
-
-  func makeRoom(for growing: Follower) {
-    letRest(0)
-    while isFull(with: 0), growing.dropOldestEvent() {}
-  }
-
-  /// Refuses a new run while less than a sixteenth of the room is free and nothing can be given up.
-  func checkRoom() throws(BackendProblem) {
-    let limit = context.bounds.logBytesMax
-    let slack = limit / 16
-    guard isFull(with: slack) else { return }
-    letRest(slack)
-    if isFull(with: slack) { takeFromOthers(0) }
-    if isFull(with: slack) { throw .noRoom(bytes: bytes, most: limit) }
-  }
-
-  private func isFull(with more: Int) -> Bool { bytes + more > context.bounds.logBytesMax }
-
-  private func takeFromOthers(_ more: Int) {
-    search.free(
-      context.bounds.logBytesMax, now: context.deadlines.now,
-      runs: {
-        for follower in followers.values { while isFull(with: more), follower.dropOldestEvent() {} }
-        return Array(owned.values)
-      }, isEnough: { !isFull(with: more + $0) })
-  }
-
-  /// Forgets runs that nobody reads here; Redis has them.
-  private func letRest(_ more: Int) {
-    while isFull(with: more), let resting = followers.values.first(where: \.isResting) { forget(resting) }
-  }
-
   func finished(_ run: Run) {}
 
   /// The end of a run is in Redis.
   func settled(_ run: Run) {
+    rested.append(run)
     listing(of: run).ended(run.id)
     if let key = run.idempotencyKey {
       connection(of: run).send(RedisCommand("EXPIRE", keys.idempotency(key.text), "\(retentionSeconds)")) {
@@ -133,6 +94,7 @@ extension RedisBackend {
     guard run.journal?.isSettled != false else { return run.keepOn() }
     owned[run.id] = nil
     run.removed()
+    while let first = rested.first, owned[first.id] !== first { rested.removeFirst() }
   }
 
   /// Another instance has ended a run that executes here, or Redis has no record of it.

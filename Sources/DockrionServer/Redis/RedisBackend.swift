@@ -1,3 +1,4 @@
+import DequeModule
 import DockrionCore
 import DockrionLoop
 import Logging
@@ -34,6 +35,9 @@ final class RedisBackend: RunBackend, RunKeeper {
   /// have ended the runs.
   var isWithholding = false
   var followers: [String: Follower] = [:]
+  // Followers that nobody needed when they were last looked at, and our runs whose end is stored, oldest first.
+  var resting: [Follower] = []
+  var rested: Deque<Run> = []
   // Cancels that wait for the end of a run that executes elsewhere.
   var watches: [String: [CancelWatch]] = [:]
   let context: RunContext

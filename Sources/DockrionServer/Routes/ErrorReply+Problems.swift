@@ -34,11 +34,11 @@ extension ErrorReply {
     case .badCursor(let text):
       self.init(
         400, "VALIDATION_ERROR", "cursor: \(quoted(text)) is not a cursor that this server gave")
-    case .noRoom(let bytes, let most):
+    case .noRoom(let bytes, let most, let free):
       self.init(
         429, "TOO_MANY_RUNS",
         "the events of the runs that are kept take \(bytes) of \(most) bytes, and none can be given up; a new run is "
-          + "taken while a sixteenth is free (streaming.memory.max_bytes)", retryAfter: 1)
+          + "taken while \(free) bytes are free (streaming.memory.max_bytes)", retryAfter: 1)
     case .unavailable(let reason): self.init(503, "BACKEND_UNAVAILABLE", reason, retryAfter: 1)
     }
   }

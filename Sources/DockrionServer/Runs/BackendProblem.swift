@@ -8,8 +8,8 @@ enum BackendProblem: Error {
   case runExists(String)
   /// It is no cursor that a page gave.
   case badCursor(String)
-  /// The events that are kept take as many of the bytes as leave no room for a new run.
-  case noRoom(bytes: Int, most: Int)
+  /// The events that are kept take as many of the bytes as leave no room for a new run, which needs `free` of them.
+  case noRoom(bytes: Int, most: Int, free: Int)
   /// The store cannot be asked, or refuses, with its reason.
   case unavailable(String)
 }

@@ -4,6 +4,10 @@ protocol EventJournal: AnyObject {
   var isSettled: Bool { get }
   /// The last event that is known to be stored.
   var stored: Int { get }
+  /// How many events it has still to get.
+  var waitingEvents: Int { get }
+  /// Bytes of the events that it has still to get.
+  var waitingBytes: Int { get }
   /// True while it has still to get this event.
   func holds(_ sequence: Int) -> Bool
   /// Writes what it lacks, unless a write is under way.

@@ -129,7 +129,7 @@ final class MemoryBackend: RunBackend, RunKeeper {
     guard bytes > most else { return }
     forgetFinished(downTo: most, but: nil)
     if bytes > most { takeFromOthers(limit) }
-    if bytes > most { throw .noRoom(bytes: bytes, most: limit) }
+    if bytes > most { throw .noRoom(bytes: bytes, most: limit, free: limit / 16) }
   }
 
   func remove(_ run: Run) {

@@ -53,17 +53,17 @@ import Testing
       let runs = try (0..<5).map { _ in try a.startRun(#"{"tokens":1,"hang":true}"#) }
       #expect(try eventually(within: 5) { try a.activeRuns == 5 })
       let connections = try runs.map { _ in try b.connect() }
-      let start = monotonicNanoseconds()
+      try redis.command("CONFIG", "RESETSTAT")
       for (run, connection) in zip(runs, connections) {
         try redis.command("CLIENT", "KILL", "TYPE", "pubsub")
         try connection.send(requestText("DELETE", "/runs/\(run)"))
         #expect(try connection.response(to: "DELETE").status == 200)
         try redis.command("CLIENT", "KILL", "TYPE", "pubsub")
       }
-      #expect(try eventually(within: 8) { try a.activeRuns == 0 }, "some agents were never told")
-      let duration = seconds(since: start)
-      print("five cancels without their notices reached their agents in \(duration) s")
-      #expect(duration < 4, "later than the owner's lease renewal")
+      #expect(try eventually(within: 30) { try a.activeRuns == 0 }, "some agents were never told")
+      let renewals = try redis.commandCalls()["set"] ?? 0
+      print("five cancels without their notices: \(renewals) renewals until their agents had ended")
+      #expect(renewals <= 2 * 5 + 2, "later than the owner's renewal that follows each of them")
       for run in runs {
         let events = try a.subscribe(to: run).remainingEvents()
         expectWholeStream(events, idField: "run_id", id: run)

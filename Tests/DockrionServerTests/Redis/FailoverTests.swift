@@ -82,6 +82,7 @@ import Testing
       let isBack = monotonicNanoseconds()
       let last = try #require(try follower.remainingEvents(within: 12).last)
       #expect(try last.type == "error" && last.json()["code"] == "BACKEND_UNAVAILABLE")
+      #expect(b.warnings.count { $0.contains(run) } == 1, "\(b.warnings)")
       #expect((Double(last.arrival) - Double(isBack)) / 1e9 < 4)
     }
   }

@@ -28,7 +28,7 @@ import Testing
       #expect(completed)
       let owned = try redis.command("KEYS", "dockrion:owned:*").texts
       #expect(owned.isEmpty, "an end was not taken out")
-      let calls = try commandCalls(of: redis)
+      let calls = try redis.commandCalls()
       // One command for each run would be 40, one for each connection 10; a few ticks may share the requests among them.
       for name in ["sadd", "zadd", "srem"] {
         #expect((1...count / 5).contains(calls[name] ?? 0), "\(name): \(calls[name] ?? 0)")
@@ -36,15 +36,5 @@ import Testing
       // Each run's events go by a script of its own, or two where a tick parts them; making it needs none.
       #expect((count..<2 * count).contains(calls["evalsha"] ?? 0), "scripts: \(calls["evalsha"] ?? 0)")
     }
-  }
-
-  private func commandCalls(of redis: RedisProcess) throws -> [String: Int] {
-    var calls: [String: Int] = [:]
-    for line in try redis.command("INFO", "commandstats").text?.split(whereSeparator: \.isNewline) ?? [] {
-      // cmdstat_sadd:calls=40,usec=…
-      guard let match = line.firstMatch(of: /^cmdstat_(\w+):calls=(\d+)/) else { continue }
-      calls[String(match.1)] = Int(match.2)
-    }
-    return calls
   }
 }

@@ -218,3 +218,16 @@ private func spawnRedis(_ arguments: [String], logFile: String) throws -> pid_t 
   guard code == 0 else { throw ClientError.system("cannot start redis-server", code) }
   return pid
 }
+
+extension RedisProcess {
+  /// How often each command was carried out since `CONFIG RESETSTAT`, also within scripts.
+  func commandCalls() throws -> [String: Int] {
+    var calls: [String: Int] = [:]
+    for line in try command("INFO", "commandstats").text?.split(whereSeparator: \.isNewline) ?? [] {
+      // cmdstat_sadd:calls=40,usec=…
+      guard let match = line.firstMatch(of: /^cmdstat_(\w+):calls=(\d+)/) else { continue }
+      calls[String(match.1)] = Int(match.2)
+    }
+    return calls
+  }
+}
