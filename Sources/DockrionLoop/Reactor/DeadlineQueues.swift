@@ -98,7 +98,8 @@ public final class DeadlineQueues {
     return earliest
   }
 
-  private func isSet(_ token: Token) -> Bool {
+  /// False once the deadline has passed or was cleared.
+  public func isSet(_ token: Token) -> Bool {
     let node = nodes[Int(token.node)]
     return node.generation == token.generation && node.target != nil
   }

@@ -19,6 +19,9 @@ package final class Deadlines {
     if let token { queues.renew(token, now: loop.now) }
   }
 
+  /// False once the deadline has passed or was cleared.
+  package func isSet(_ token: DeadlineQueues.Token) -> Bool { queues.isSet(token) }
+
   package func clear(_ token: DeadlineQueues.Token?) { queues.clear(token) }
 
   /// Hands a deadline on; one that has passed meanwhile passes again at once.

@@ -96,8 +96,12 @@ final class StartRoutes {
     let id = try clientID(exchange)
     exchange.identity = id.map { .run($0) }
     let begin: (Run, DeadlineQueues.Token) -> Void = { [unowned self] run, limit in
-      run.start(board.start(agent, run.encoder, hasEvents: true, input: input, run), limit)
       book.metrics.run(.accepted, agent: agent.index)
+      guard book.deadlines.isSet(limit) else {
+        _ = run.fail(board.timeLimitFailure)
+        return
+      }
+      run.start(board.start(agent, run.encoder, hasEvents: true, input: input, run), limit)
     }
     let run = RunRequest(
       id: id, key: try idempotencyKey(exchange), agent: agent, payloadBytes: input.bytes,
@@ -167,7 +171,8 @@ final class StartRoutes {
   }
 }
 
-/// Holds the time limit of a run while its record is being made; when it passes, the run hears of it at its start.
+/// Holds the time limit of a run while its record is being made; when it passes, the agent is not
+/// started any more.
 private final class UnstartedRun: DeadlineTarget {
   func deadlinePassed(_ tag: UInt8) {}
 }

@@ -56,6 +56,53 @@ import Testing
     }
   }
 
+  @Test func aRunThatWasToldOfFailsWhereItsServerHasNoRoomForIt() throws {
+    try withPendingRun("?run_id=mine", runtime: "max_concurrent_runs: 1") { instances, link throws in
+      #expect(try instances.b.post("/runs?run_id=mine", "{}").status == 409)
+      let busy = try instances.a.invokeStream(#"{"tokens":0,"hang":true}"#)
+      #expect(try busy.event()?.type == "started")
+      link.release()
+      let record = try instances.b.waitForRun("mine", status: "failed", within: 15)
+      #expect(record["error"]?["code"] == "BACKEND_UNAVAILABLE")
+      let events = try instances.b.subscribe(to: "mine").remainingEvents()
+      #expect(events.map(\.type) == ["started", "error"])
+      #expect(try instances.a.activeRuns == 1, "its agent was started all the same")
+    }
+  }
+
+  /// The time limit counts from the request, not from the answer of Redis.
+  @Test func aRunThatWaitsForRedisPastItsTimeLimitIsNeverExecuted() throws {
+    let patient = "command_timeout_seconds: 60, lease_seconds: 120"
+    try withInstances(
+      0, redis: patient, streaming: "events: {max_run_duration: 3}"
+    ) { instances throws in
+      let link = try RedisLink(to: instances.redis.port)
+      let a = try instances.add(through: link)
+      let b = try instances.add()
+      try instances.waitUntilReady()
+      link.hold(.answers)
+      let connection = try a.connect()
+      try connection.send(requestText("POST", "/runs?run_id=late", body: #"{"tokens":3,"hang":true}"#))
+      #expect(
+        try eventually(within: 10) {
+          try !instances.redis.command("KEYS", "dockrion:{late}:run").texts.isEmpty
+        })
+      // The limit counts from the request, which came before this.
+      let seen = monotonicNanoseconds()
+      while seconds(since: seen) < 3.2 { usleep(10_000) }
+      #expect(try a.activeRuns == 0)
+      link.release()
+      #expect(try connection.response(to: "POST").status == 202)
+      // One that begins now ends by the same limit, and later.
+      let fresh = try a.startRun(#"{"tokens":1,"hang":true}"#)
+      let record = try b.waitForRun("late", status: "failed", within: 30)
+      #expect(record["error"]?["code"] == "RUN_TIMEOUT")
+      #expect(try b.run(fresh)["completed_at"] == .null, "it ends no sooner than one that begins now")
+      let events = try b.subscribe(to: "late").remainingEvents()
+      #expect(events.map(\.type) == ["started", "error"])
+    }
+  }
+
   @Test func aRunThatWasToldOfFailsWhenItsServerDies() throws {
     try withPendingRun("?run_id=mine", lease: 2) { instances, _ throws in
       #expect(try instances.b.post("/runs?run_id=mine", "{}").status == 409)
@@ -96,10 +143,13 @@ import Testing
 
   /// A makes a record, and the answer does not reach it; its client has been answered with 503.
   private func withPendingRun(
-    _ query: String = "", headers: [String] = [], lease: Int = 10,
+    _ query: String = "", headers: [String] = [], lease: Int = 10, runtime: String = "",
     _ body: (Instances, RedisLink) throws -> Void
   ) throws {
-    try withInstances(0, redis: "\(Self.impatient), lease_seconds: \(lease)") { instances throws in
+    try withInstances(
+      0, redis: "\(Self.impatient), lease_seconds: \(lease)",
+      sections: runtime.isEmpty ? "" : "runtime: {\(runtime)}"
+    ) { instances throws in
       let link = try RedisLink(to: instances.redis.port)
       let a = try instances.add(through: link)
       try instances.add()
