@@ -4,7 +4,7 @@ import Synchronization
 /// One agent at work, and its way to the loop: the worker's side of a run or request.
 ///
 /// The loop makes it, starts it, drains it and may cancel it; everything else here runs on workers.
-/// `@unchecked Sendable`, as every `LoopItem`: all that stands here is constant or atomic.
+/// `@unchecked Sendable`, as every `LoopItem`: all that stands here is constant, atomic, or the loop's alone.
 public final class Execution: LoopItem, @unchecked Sendable {
   private enum Phase: UInt8, AtomicRepresentable { case running, cancelled, ended }
 
@@ -77,6 +77,8 @@ public final class Execution: LoopItem, @unchecked Sendable {
   private let ring: EventRing<EventRecord>
   private let phase = Atomic<Phase>(.running)
   let hasWaiters = Atomic<Bool>(false)
+  // The loop alone looks at it.
+  private var task: Task<Void, Never>?
   // Made for the first emit that finds the ring full; few executions have one.
   private let waiters = AtomicLazyReference<Locked<[Waiter]>>()
 
@@ -92,9 +94,9 @@ public final class Execution: LoopItem, @unchecked Sendable {
 
   // MARK: The loop's side
 
-  /// Starts the agent on a worker; `cancel` wants to have the task that is returned.
-  public func start(_ agent: any Agent, input: JSONObject) -> Task<Void, Never> {
-    Task(executorPreference: workers.cooperative) { await self.run(agent, input) }
+  /// Starts the agent on a worker.
+  public func start(_ agent: any Agent, input: JSONObject) {
+    task = Task(executorPreference: workers.cooperative) { await self.run(agent, input) }
   }
 
   /// Takes the next event; nil when there is none now. After a series of calls, call `drained`.
@@ -111,7 +113,7 @@ public final class Execution: LoopItem, @unchecked Sendable {
   public func markReady() { inbox.mark(self) }
 
   /// Makes emits throw, and cancels the agent's task. Its end still comes, as the last record.
-  public func cancel(_ task: Task<Void, Never>?) {
+  public func cancel() {
     let (changed, _) = phase.compareExchange(
       expected: .running, desired: .cancelled, ordering: .sequentiallyConsistent)
     guard changed else { return }

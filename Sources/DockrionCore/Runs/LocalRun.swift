@@ -65,9 +65,9 @@ public final class LocalRun {
       ringCapacity: dockfile.runtime.ringCapacity, inbox: inbox,
       workers: Workers(cores: 2, threads: dockfile.runtime.workerThreads), counters: WorkerCounters())
     let execution = Execution(slot: 0, encoder: encoder, environment)
-    let task = execution.start(agent, input: input)
+    execution.start(agent, input: input)
     defer {
-      execution.cancel(task)
+      execution.cancel()
       execution.close()
     }
     let limit = DispatchTime.now() + .seconds(dockfile.streaming.maxRunSeconds)
@@ -75,7 +75,7 @@ public final class LocalRun {
     while true {
       try drain(execution, receive)
       if outcome == nil, let record = interruption(limit) {
-        execution.cancel(task)
+        execution.cancel()
         deadline = .now() + .seconds(Self.graceSeconds)
         try finish(record, receive)
       }

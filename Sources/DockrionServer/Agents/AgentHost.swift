@@ -25,7 +25,7 @@ struct AgentJob {
 }
 
 /// Where an agent's events come from: what the loop needs of an agent that executes, and nothing more.
-protocol EventSource {
+protocol EventSource: AnyObject {
   /// Takes the next event; nil when there is none now. The last one has an `ending`.
   func next() -> EventRecord?
   /// A series of `next` is over: whoever waits for room may go on.

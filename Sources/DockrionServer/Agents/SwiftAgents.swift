@@ -13,17 +13,6 @@ final class SwiftAgents: AgentHost {
     let exposesErrors: Bool
   }
 
-  /// A Swift agent that executes.
-  private struct Source: EventSource {
-    let execution: Execution
-    let task: Task<Void, Never>
-
-    func next() -> EventRecord? { execution.next() }
-    func drained() { execution.drained() }
-    func cancel() { execution.cancel(task) }
-    func close() { execution.close() }
-  }
-
   /// Made before the environments, which name it, and so before the host itself.
   private final class Readiness {
     var tell: (_ ticket: Int) -> Void = { _ in }
@@ -43,7 +32,7 @@ final class SwiftAgents: AgentHost {
     self.agent = agent
     let ready = Readiness()
     self.ready = ready
-    let handler = LoopHandler<Execution> { [unowned ready] in ready.tell($0.slot) }
+    let handler = LoopHandler<Execution> { ready.tell($0.slot) }
     let environment = { hasEvents in
       Execution.Environment(
         description, Execution.Outlet(filter: filter, hasEvents: hasEvents),
@@ -59,6 +48,9 @@ final class SwiftAgents: AgentHost {
   func start(_ job: AgentJob) -> any EventSource {
     let environment = job.hasEvents ? withEvents : withoutEvents
     let execution = Execution(slot: job.ticket, encoder: job.encoder, environment)
-    return Source(execution: execution, task: execution.start(agent, input: job.input))
+    execution.start(agent, input: job.input)
+    return execution
   }
 }
+
+extension Execution: EventSource {}

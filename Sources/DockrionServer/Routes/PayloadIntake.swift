@@ -37,8 +37,8 @@ final class PayloadIntake {
   /// True while requests wait for their payloads.
   var isBusy: Bool { !waiting.isEmpty }
 
-  /// Calls `start` with the request's payload, at once or later.
-  func take(_ request: RouteRequest, _ start: @escaping Start) throws(ErrorReply) {
+  /// The request's payload; nil when it is so large that `parse` must be asked for it.
+  func payload(of request: RouteRequest) throws(ErrorReply) -> Payload? {
     let exchange = request.exchange
     try checkForm(exchange)
     let count = exchange.withBody { $0.count }
@@ -46,16 +46,22 @@ final class PayloadIntake {
       throw ErrorReply(
         413, "PAYLOAD_TOO_LARGE", "body: \(count) bytes; at most \(bodyBytesMax) are taken")
     }
+    guard count <= Limits.loopParseBytesMax else { return nil }
     let schema = request.agent.inputSchema
-    guard count > Limits.loopParseBytesMax else {
-      switch exchange.withBody({ Payload.parse($0, schema) }) {
-      case .success(let payload): return try start(payload, nil)
-      case .failure(let problem): throw ErrorReply(problem)
-      }
+    switch exchange.withBody({ Payload.parse($0, schema) }) {
+    case .success(let payload): return payload
+    case .failure(let problem): throw ErrorReply(problem)
     }
+  }
+
+  /// Has a worker parse the request's payload, and calls `start` with it.
+  func parse(_ request: RouteRequest, _ start: @escaping Start) throws(ErrorReply) {
+    let exchange = request.exchange
+    let count = exchange.withBody { $0.count }
     if let refusal = board.refusal(ofPayload: count) { throw ErrorReply(refusal) }
     let parse = PayloadParse(
-      exchange.withBody { Array($0) }, schema, onParsed: LoopHandler { [unowned self] in parsed($0) })
+      exchange.withBody { Array($0) }, request.agent.inputSchema,
+      onParsed: LoopHandler { [unowned self] in parsed($0) })
     board.payloadBytes += count
     waiting[ObjectIdentifier(parse)] = WaitingRequest(exchange, self, board, replies, start)
     parse.start(on: worker, inbox)

@@ -2,7 +2,9 @@ import DockrionCore
 import DockrionLoop
 
 /// One thing that can be asked for: what is checked, what OpenAPI shows and what `Allow` names come from this value.
-struct Route {
+///
+/// A class, since requests pass it on and nothing in it ever changes: copies of its parts would be counted.
+final class Route: Sendable {
   /// Who may ask: section 7 of the wire protocol.
   enum Access {
     case anyone
@@ -38,10 +40,14 @@ struct Route {
 }
 
 /// The groups of routes, as their handlers reach them.
-struct RouteHandlers {
+final class RouteHandlers {
   let start: StartRoutes
   let runs: RunRoutes
   let operators: OperatorRoutes
+
+  init(start: StartRoutes, runs: RunRoutes, operators: OperatorRoutes) {
+    (self.start, self.runs, self.operators) = (start, runs, operators)
+  }
 }
 
 /// What OpenAPI says of a route.

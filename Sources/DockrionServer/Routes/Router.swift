@@ -2,18 +2,21 @@ import DockrionCore
 import DockrionLoop
 
 /// A path and the routes that stand there.
-struct RoutePlace {
+final class RoutePlace: Sendable {
   let path: String
   let routes: [Route]
-
   /// The methods for `Allow`, `HEAD` and `OPTIONS` included.
-  var allow: String {
+  let allow: String
+  let isOfAgent: Bool
+
+  init(path: String, routes: [Route]) {
+    self.path = path
+    self.routes = routes
     var names = routes.map(\.method.name)
     if names.contains("GET") { names.append("HEAD") }
-    return (names + ["OPTIONS"]).joined(separator: ", ")
+    allow = (names + ["OPTIONS"]).joined(separator: ", ")
+    isOfAgent = routes.contains(where: \.isOfAgent)
   }
-
-  var isOfAgent: Bool { routes.contains(where: \.isOfAgent) }
 
   func route(_ method: HTTPMethod) -> Route? {
     let wanted = method == .head ? .get : method

@@ -29,7 +29,7 @@ final class RunRoutes {
   private func deferred<Value>(
     _ exchange: Exchange, _ body: @escaping (Value) throws(ErrorReply) -> Void
   ) -> (Result<Value, BackendProblem>) -> Void {
-    { [unowned self] result in
+    { [self] result in
       guard exchange.isOpen else { return }
       do throws(ErrorReply) {
         switch result {
@@ -75,7 +75,7 @@ final class RunRoutes {
     let page = RunPageQuery(
       status: status, agent: try agentName(request, query), limit: limit ?? Limits.runsPageDefault,
       cursor: query["cursor"])
-    backend.page(page, deferred(exchange) { [unowned self] page in reply(exchange, page) })
+    backend.page(page, deferred(exchange) { [self] page in reply(exchange, page) })
   }
 
   /// Whose runs are listed; nil for all. An instance may list the runs of agents that only others serve.
@@ -104,7 +104,7 @@ final class RunRoutes {
     let (id, exchange) = (try request.runID(), request.exchange)
     backend.record(
       id,
-      deferred(exchange) { [unowned self] (record: RunRecord?) throws(ErrorReply) in
+      deferred(exchange) { [self] (record: RunRecord?) throws(ErrorReply) in
         guard let record, !request.isPrefixed || record.agentName == request.agent.name else {
           throw Self.unknownRun(id)
         }
@@ -121,10 +121,10 @@ final class RunRoutes {
         "reason: \(reason.unicodeScalars.count) characters; at most \(Limits.cancelReasonCharactersMax) are allowed"
       )
     }
-    try find(request, id) { [unowned self] in
+    try find(request, id) { [self] in
       backend.cancel(
         id, reason: reason,
-        deferred(exchange) { [unowned self] (outcome: CancelOutcome) throws(ErrorReply) in
+        deferred(exchange) { [self] (outcome: CancelOutcome) throws(ErrorReply) in
           switch outcome {
           case .unknown: throw Self.unknownRun(id)
           case .finished(let status):
@@ -148,10 +148,10 @@ final class RunRoutes {
     let lastSeen = exchange.header("Last-Event-ID").flatMap(Subscription.lastSeen)
     let start = Subscription.Start(fromSequence: from, lastEventID: lastSeen)
     let filter = try query["events"].map(Subscription.filter)
-    try find(request, id) { [unowned self] in
+    try find(request, id) { [self] in
       backend.feed(
         id,
-        deferred(exchange) { [unowned self] (feed: RunFeed?) throws(ErrorReply) in
+        deferred(exchange) { [self] (feed: RunFeed?) throws(ErrorReply) in
           guard let feed else { throw Self.unknownRun(id) }
           if Subscription.isOver(feed, from: start, filter) {
             return replies.send(exchange, 204, headers: [("Cache-Control", "no-cache, no-transform")])

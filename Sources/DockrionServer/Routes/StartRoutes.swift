@@ -32,23 +32,37 @@ final class StartRoutes {
 
   func invoke(_ request: RouteRequest) throws(ErrorReply) {
     try begin(request)
-    let (agent, exchange) = (request.agent, request.exchange)
-    try intake.take(request) { [unowned self] (input, limit) throws(ErrorReply) in
-      let encoder = try encoder(agent, exchange, input)
-      exchange.dropLargeBody()
-      let sink = InvokeReply(exchange, agent, board, replies, book)
-      sink.start(board.start(agent, encoder, hasEvents: false, input: input, sink), limit)
+    if let input = try intake.payload(of: request) { return try invoke(request, input, nil) }
+    try intake.parse(request) { [self] (input, limit) throws(ErrorReply) in
+      try invoke(request, input, limit)
     }
+  }
+
+  private func invoke(
+    _ request: RouteRequest, _ input: Payload, _ limit: DeadlineQueues.Token?
+  ) throws(ErrorReply) {
+    let (agent, exchange) = (request.agent, request.exchange)
+    let encoder = try encoder(agent, exchange, input)
+    exchange.dropLargeBody()
+    let sink = InvokeReply(exchange, agent, board, replies, book)
+    sink.start(board.start(agent, encoder, hasEvents: false, input: input, sink), limit)
   }
 
   func stream(_ request: RouteRequest) throws(ErrorReply) {
     try begin(request)
-    let (agent, exchange) = (request.agent, request.exchange)
-    try intake.take(request) { [unowned self] (input, limit) throws(ErrorReply) in
-      let encoder = try encoder(agent, exchange, input)
-      let sink = DirectStream(exchange, agent, board, book, encoder)
-      sink.start(board.start(agent, encoder, hasEvents: true, input: input, sink), limit)
+    if let input = try intake.payload(of: request) { return try stream(request, input, nil) }
+    try intake.parse(request) { [self] (input, limit) throws(ErrorReply) in
+      try stream(request, input, limit)
     }
+  }
+
+  private func stream(
+    _ request: RouteRequest, _ input: Payload, _ limit: DeadlineQueues.Token?
+  ) throws(ErrorReply) {
+    let (agent, exchange) = (request.agent, request.exchange)
+    let encoder = try encoder(agent, exchange, input)
+    let sink = DirectStream(exchange, agent, board, book, encoder)
+    sink.start(board.start(agent, encoder, hasEvents: true, input: input, sink), limit)
   }
 
   private func begin(_ request: RouteRequest) throws(ErrorReply) {
@@ -83,7 +97,8 @@ final class StartRoutes {
     if request.exchange.header("Idempotency-Key") == nil, let refusal = board.refusal(of: request.agent) {
       throw ErrorReply(refusal)
     }
-    try intake.take(request) { [unowned self] (input, limit) throws(ErrorReply) in
+    if let input = try intake.payload(of: request) { return try create(request, input, nil) }
+    try intake.parse(request) { [self] (input, limit) throws(ErrorReply) in
       try create(request, input, limit)
     }
   }
@@ -95,7 +110,7 @@ final class StartRoutes {
     var hasReserved = false
     let id = try clientID(exchange)
     exchange.identity = id.map { .run($0) }
-    let begin: (Run, DeadlineQueues.Token) -> Void = { [unowned self] run, limit in
+    let begin: (Run, DeadlineQueues.Token) -> Void = { [self] run, limit in
       book.metrics.run(.accepted, agent: agent.index)
       guard book.deadlines.isSet(limit) else {
         _ = run.fail(board.timeLimitFailure)
@@ -105,14 +120,14 @@ final class StartRoutes {
     }
     let run = RunRequest(
       id: id, key: try idempotencyKey(exchange), agent: agent, payloadBytes: input.bytes,
-      reserve: { [unowned self] () throws(AgentRefusal) in
+      reserve: { [self] () throws(AgentRefusal) in
         if let refusal = refusal(agent, input) { throw refusal }
         board.reserve(agent, payload: input.bytes)
         hasReserved = true
-      }, start: { [unowned self] run in begin(run, board.setTimeLimit(unstarted)) })
+      }, start: { [self] run in begin(run, board.setTimeLimit(unstarted)) })
     exchange.dropLargeBody()
     let limit = accepted.map { book.deadlines.hand($0, to: unstarted) } ?? board.setTimeLimit(unstarted)
-    backend.admit(run) { [unowned self] result in
+    backend.admit(run) { [self] result in
       if hasReserved { board.release(agent, payload: input.bytes) }
       switch result {
       case .success(.repeated(let id, let createdAt)):

@@ -40,7 +40,10 @@ final class Run: EventSink, DeadlineTarget {
   private(set) var startedAt: Int64?
   private(set) var cancelledBy: String?
   let agent: ServedAgent
-  private unowned let context: RunContext
+  private let context: RunContext
+  // Its own, since every event asks for them.
+  private let metrics: Metrics
+  private let agentIndex: Int
   private unowned let keeper: any RunKeeper
   private var machine = RunStateMachine()
   private var completedAt: Int64?
@@ -57,6 +60,8 @@ final class Run: EventSink, DeadlineTarget {
   init(id: String, _ agent: ServedAgent, _ context: RunContext, _ keeper: any RunKeeper) {
     self.agent = agent
     self.context = context
+    metrics = context.metrics
+    agentIndex = agent.index
     self.keeper = keeper
     encoder = EventEncoder(identity: .run(id))
     createdAt = Clock.wallNanoseconds()
@@ -166,7 +171,7 @@ final class Run: EventSink, DeadlineTarget {
   /// Stores an event under its sequence, and counts it: here and nowhere else.
   private func add(_ record: EventRecord) {
     log.append(record)
-    context.metrics.event(record.kind, agent: agent.index)
+    metrics.event(record.kind, agent: agentIndex)
   }
 
   private func letGo() {

@@ -9,6 +9,9 @@ final class DirectStream: EventSink, ExchangeOwner, DeadlineTarget {
   private let stream: EventStream
   private let encoder: EventEncoder
   private let chunk: Scratch
+  // Its own, since every event asks for them.
+  private let metrics: Metrics
+  private let agentIndex: Int
   private var machine = RunStateMachine()
   private var sequence = 0
   private var timeLimit: DeadlineQueues.Token?
@@ -23,6 +26,8 @@ final class DirectStream: EventSink, ExchangeOwner, DeadlineTarget {
     self.book = book
     self.encoder = encoder
     chunk = book.chunk
+    metrics = book.metrics
+    agentIndex = agent.index
     stream = EventStream(
       exchange, book, encoder, .direct, agent: agent.index, hasHeartbeats: agent.hasHeartbeats)
     exchange.owner = self
@@ -65,7 +70,7 @@ final class DirectStream: EventSink, ExchangeOwner, DeadlineTarget {
   private func add(_ record: EventRecord) {
     sequence += 1
     record.write(sequence: sequence, id: false, to: &chunk.writer)
-    book.metrics.event(record.kind, agent: agent.index)
+    metrics.event(record.kind, agent: agentIndex)
   }
 
   func flush() {

@@ -6,8 +6,7 @@ final class InvokeReply: EventSink, ExchangeOwner, DeadlineTarget {
   private let agent: ServedAgent
   private let board: AgentBoard
   private let replies: Replies
-  private let deadlines: Deadlines
-  private let metrics: Metrics
+  private let book: StreamBook
   private let exchange: Exchange
   private var invocation: Invocation?
   private var timeLimit: DeadlineQueues.Token?
@@ -19,14 +18,14 @@ final class InvokeReply: EventSink, ExchangeOwner, DeadlineTarget {
     self.agent = agent
     self.board = board
     self.replies = replies
-    (deadlines, metrics) = (book.deadlines, book.metrics)
+    self.book = book
   }
 
   /// - Parameter limit: the time limit, where it runs already.
   func start(_ invocation: Invocation, _ limit: DeadlineQueues.Token?) {
     self.invocation = invocation
     exchange.owner = self
-    timeLimit = limit.map { deadlines.hand($0, to: self) } ?? board.setTimeLimit(self)
+    timeLimit = limit.map { book.deadlines.hand($0, to: self) } ?? board.setTimeLimit(self)
   }
 
   var wantsEvents: Bool { true }
@@ -63,7 +62,7 @@ final class InvokeReply: EventSink, ExchangeOwner, DeadlineTarget {
   func deadlinePassed(_ tag: UInt8) {
     timeLimit = nil
     let failure = board.timeLimitFailure
-    metrics.agentFailed(failure.code, agent: agent.index)
+    book.metrics.agentFailed(failure.code, agent: agent.index)
     replies.send(exchange, ErrorReply(504, failure.code, failure.message))
     letGo()
   }
@@ -72,7 +71,7 @@ final class InvokeReply: EventSink, ExchangeOwner, DeadlineTarget {
   func roomToSend() {}
 
   private func letGo() {
-    deadlines.clear(timeLimit)
+    book.deadlines.clear(timeLimit)
     timeLimit = nil
     if let invocation { board.letGo(invocation) }
     invocation = nil

@@ -64,10 +64,10 @@ import Testing
         return [:]
       }
     let execution = stage.execution(ring: 16)
-    let task = execution.start(agent, input: [:])
+    execution.start(agent, input: [:])
     // The blocking one has said `started`, and waits for a thread that blocks.
     if blocks { #expect(eventually { execution.next()?.kind == .started }) }
-    execution.cancel(task)
+    execution.cancel()
     release.signal()
     let records = records(of: execution)
     guard case .cancelled = records.last?.ending else {
@@ -84,7 +84,7 @@ import Testing
       DispatchSemaphore(value: 0), DispatchSemaphore(value: 0), DispatchSemaphore(value: 0)
     )
     let execution = stage.execution(ring: 16)
-    let task = execution.start(
+    execution.start(
       AsyncAgent { _, _ in
         let (nothing, source) = AsyncStream<Never>.makeStream()
         await withTaskCancellationHandler {
@@ -100,7 +100,7 @@ import Testing
     for pool in [stage.workers.cooperative, stage.workers.blocking] {
       for _ in 0..<4 { pool.async { release.wait() } }
     }
-    execution.cancel(task)
+    execution.cancel()
     #expect(handled.wait(timeout: .now() + 10) == .success)
     for _ in 0..<8 { release.signal() }
     #expect(records(of: execution).last?.ending != nil)
@@ -159,7 +159,7 @@ import Testing
       },
     ] as [any Agent] {
       let execution = stage.execution()
-      _ = execution.start(agent, input: [:])
+      execution.start(agent, input: [:])
       #expect(eventually { execution.hasWaiters.load(ordering: .relaxed) })
       execution.close()
       #expect(ended.wait(timeout: .now() + 10) == .success, "\(type(of: agent))")
@@ -167,7 +167,7 @@ import Testing
   }
 
   @Test func anEmitterThatRegistersBehindTheCancelOrTheEndDoesNotSleep() async throws {
-    for end in [{ $0.cancel(nil) }, { $0.close() }] as [@Sendable (Execution) -> Void] {
+    for end in [{ $0.cancel() }, { $0.close() }] as [@Sendable (Execution) -> Void] {
       let stage = Stage()
       let execution = stage.execution()
       let record = execution.encoder.record(.token) { _ in }
@@ -191,7 +191,7 @@ import Testing
     let stage = Stage()
     let kept = Locked<StreamContext?>(nil)
     let execution = stage.execution(ring: 16)
-    _ = execution.start(
+    execution.start(
       AsyncAgent { _, context in
         kept.withLock { $0 = context }
         return [:]

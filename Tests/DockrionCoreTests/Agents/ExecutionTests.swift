@@ -11,7 +11,6 @@ private final class Loop {
   let inbox: Inbox
   let counters = WorkerCounters()
   let workers: Workers
-  private(set) var task: Task<Void, Never>?
   private(set) var records: [EventRecord] = []
 
   init(threads: Int = 16) {
@@ -30,7 +29,7 @@ private final class Loop {
       workers: workers,
       counters: counters)
     let execution = Execution(slot: 0, encoder: EventEncoder(identity: .run("r")), environment)
-    task = execution.start(agent, input: input)
+    execution.start(agent, input: input)
     return execution
   }
 
@@ -185,7 +184,7 @@ private final class Loop {
     for agent in [sync, async, sleeping] as [any Agent] {
       let execution = loop.execution(agent, ring: 2)
       usleep(2000)
-      execution.cancel(loop.task)
+      execution.cancel()
       var last: EventRecord?
       #expect(loop.runToEnd(execution) { last = $0 })
       guard case .cancelled = last?.ending else {

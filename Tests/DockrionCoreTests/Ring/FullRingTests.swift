@@ -128,7 +128,7 @@ import Testing
       let kept = (0..<executions).map {
         Execution(slot: $0, encoder: EventEncoder(identity: .run("r")), environment)
       }
-      for execution in kept { _ = execution.start(agent, input: [:]) }
+      for execution in kept { execution.start(agent, input: [:]) }
       let end = Clock.monotonicNanoseconds() + 120_000_000_000
       while counters.ringFullWaits.load(ordering: .relaxed) < executions * tasks,
         Clock.monotonicNanoseconds() < end
