@@ -12,7 +12,11 @@ struct ConfigSection {
   ///   - node: nil, null or broken for a section without keys; anything else but a mapping is an error.
   ///   - known: the keys that are read; another one is warned about.
   ///   - unused: keys of the Python runtime that have no effect here, which is what the warning says.
-  init(_ node: ConfigNode?, field: String, known: [String], unused: [String] = [], issues: IssueCollector) {
+  ///   - ofFile: keys that only the whole file has, where this is a part of an agent's own.
+  init(
+    _ node: ConfigNode?, field: String, known: [String], unused: [String] = [], ofFile: [String] = [],
+    issues: IssueCollector
+  ) {
     self.field = field
     self.issues = issues
     place = node?.place
@@ -29,6 +33,11 @@ struct ConfigSection {
         values[entry.key] = entry.value
       } else if unused.contains(entry.key) {
         issues.warn(joined(field, entry.key), at: entry.place, "this key has no effect here")
+      } else if ofFile.contains(entry.key) {
+        let ofAll = joined(field, entry.key).drop { $0 != "." }.dropFirst()
+        issues.warn(
+          joined(field, entry.key), at: entry.place,
+          "an agent has none of its own, so this has no effect; \(ofAll) of the file holds for all")
       } else {
         var message = "this key is not known"
         if let nearest = nearestKey(to: entry.key, among: known) { message += "; did you mean \(nearest)?" }
@@ -46,8 +55,10 @@ struct ConfigSection {
     return node
   }
 
-  func section(_ key: String, known: [String], unused: [String] = []) -> ConfigSection {
-    ConfigSection(values[key], field: path(key), known: known, unused: unused, issues: issues)
+  func section(
+    _ key: String, known: [String], unused: [String] = [], ofFile: [String] = []
+  ) -> ConfigSection {
+    ConfigSection(values[key], field: path(key), known: known, unused: unused, ofFile: ofFile, issues: issues)
   }
 
   func path(_ key: String) -> String { joined(field, key) }

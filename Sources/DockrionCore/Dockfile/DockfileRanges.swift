@@ -49,16 +49,38 @@ package struct DockfileRange: Sendable {
 }
 
 extension Dockfile {
-  /// Makes sure that every number is in its range, also where a program has set it.
+  /// Makes sure that every number is in its range, and that there are agents, each with a name of its own, also where
+  /// a program has set them.
   ///
   /// - Throws: `DockfileError` with every one that is not.
   public func checkRanges() throws(DockfileError) {
-    let issues = DockfileRange.all.compactMap { entry -> DockfileIssue? in
-      guard let value = entry.value(self), !entry.range.contains(value) else { return nil }
-      return DockfileIssue(
-        path: path, field: entry.field,
-        message: "\(value) is out of range (\(entry.range.lowerBound)…\(entry.range.upperBound))")
-    }
+    let issues =
+      agentIssues
+      + DockfileRange.all.compactMap { entry -> DockfileIssue? in
+        guard let value = entry.value(self), !entry.range.contains(value) else { return nil }
+        return DockfileIssue(
+          path: path, field: entry.field,
+          message: "\(value) is out of range (\(entry.range.lowerBound)…\(entry.range.upperBound))")
+      }
     if !issues.isEmpty { throw DockfileError(issues: issues) }
+  }
+  private var agentIssues: [DockfileIssue] {
+    if agents.isEmpty { return [DockfileIssue(path: path, field: "agents", message: "there is none")] }
+    return agents.enumerated().flatMap { index, agent -> [DockfileIssue] in
+      var issues: [DockfileIssue] = []
+      if agents[..<index].contains(where: { $0.name == agent.name }) {
+        issues.append(
+          DockfileIssue(
+            path: path, field: "agents[\(index)].name",
+            message: "\(quoted(agent.name)) is the name of another one; each needs one of its own"))
+      }
+      if let most = agent.maxConcurrentRuns, !(1...1_000_000).contains(most) {
+        issues.append(
+          DockfileIssue(
+            path: path, field: "agents[\(index)].runtime.max_concurrent_runs",
+            message: "\(most) is out of range (1…1000000)"))
+      }
+      return issues
+    }
   }
 }

@@ -44,13 +44,15 @@ extension DockfileReader {
   private func listed(_ node: ConfigNode, field: String) -> Dockfile.Agent {
     let section = ConfigSection(
       node, field: field,
-      known: Self.agentKeys + ["default", "io_schema", "streaming", "runtime", "metadata"], issues: issues)
+      known: Self.agentKeys + ["default", "io_schema", "streaming", "runtime", "metadata"],
+      ofFile: ["version", "expose", "auth"], issues: issues)
     var agent = agent(in: section, node)
     agent.isDefault = section.bool("default", default: false)
     (agent.inputSchema, agent.outputSchema) = schemas(in: section)
-    let events = section.section("streaming", known: ["events"]).section("events", known: ["allowed"])
+    let events = section.section("streaming", known: ["events"], ofFile: Self.streamingKeys)
+      .section("events", known: ["allowed"], ofFile: Self.eventsKeys)
     if events["allowed"] != nil { agent.filter = filter(in: events) }
-    let runtime = section.section("runtime", known: ["max_concurrent_runs"])
+    let runtime = section.section("runtime", known: ["max_concurrent_runs"], ofFile: Self.runtimeKeys)
     agent.maxConcurrentRuns = runtime.optionalInt("max_concurrent_runs", 1...1_000_000)
     agent.metadata = metadata(in: section)
     return agent

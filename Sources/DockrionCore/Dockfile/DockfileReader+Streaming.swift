@@ -1,18 +1,18 @@
 extension DockfileReader {
+  static let streamingKeys = [
+    "async_runs", "backend", "redis", "memory", "events", "allow_client_ids", "id_generator", "connection",
+  ]
+  static let eventsKeys = ["allowed", "heartbeat_interval", "max_run_duration"]
+
   func streaming() -> Dockfile.Streaming {
-    let section = top.section(
-      "streaming",
-      known: [
-        "async_runs", "backend", "redis", "memory", "events", "allow_client_ids", "id_generator",
-        "connection",
-      ])
+    let section = top.section("streaming", known: Self.streamingKeys)
     var streaming = Dockfile.Streaming()
     streaming.asyncRuns = section.bool("async_runs", default: streaming.asyncRuns)
     streaming.allowClientIDs = section.bool("allow_client_ids", default: streaming.allowClientIDs)
     let usesRedis = usesRedis(in: section)
     checkIDGenerator(in: section)
 
-    let events = section.section("events", known: ["allowed", "heartbeat_interval", "max_run_duration"])
+    let events = section.section("events", known: Self.eventsKeys)
     streaming.filter = filter(in: events)
     streaming.heartbeatSeconds = events.seconds(
       "heartbeat_interval", 1...300, default: streaming.heartbeatSeconds)

@@ -95,14 +95,14 @@ struct DockfileReader {
     return issues.errors.count == before && !node.holdsBroken ? object : nil
   }
 
+  static let runtimeKeys = [
+    "max_concurrent_runs", "max_connections", "worker_threads", "ring_capacity", "stall_timeout_seconds",
+    "shutdown_grace_seconds", "max_body_bytes", "request_timeout_seconds", "keep_alive_seconds",
+    "max_buffered_bytes", "max_payload_bytes", "expose_errors",
+  ]
+
   private func runtime() -> Dockfile.Runtime {
-    let section = top.section(
-      "runtime",
-      known: [
-        "max_concurrent_runs", "max_connections", "worker_threads", "ring_capacity", "stall_timeout_seconds",
-        "shutdown_grace_seconds", "max_body_bytes", "request_timeout_seconds", "keep_alive_seconds",
-        "max_buffered_bytes", "max_payload_bytes", "expose_errors",
-      ])
+    let section = top.section("runtime", known: Self.runtimeKeys)
     var runtime = Dockfile.Runtime()
     func read(_ key: String, _ range: ClosedRange<Int>, _ value: inout Int) {
       value =
