@@ -10,15 +10,16 @@ enum DockfileSchema {
     "title": "Dockfile",
     "description": "The configuration of one Dockrion server.",
     "type": "object",
-    "required": ["agent"],
+    "oneOf": [["required": ["agent"]], ["required": ["agents"]]],
     "additionalProperties": false,
     "properties": .object(
       properties(
         [
           ("version", described("The version of this format.", ["enum": ["1.0", 1.0, nil]])),
-          ("agent", agent), ("io_schema", schemas), ("expose", expose), ("streaming", streaming),
+          ("agent", agent), ("agents", agents), ("io_schema", schemas), ("expose", expose),
+          ("streaming", streaming),
           ("runtime", runtime), ("auth", auth),
-          ("metadata", described("Shown by /info as it stands.", ["type": ["object", "null"]])),
+          ("metadata", metadata),
         ], withoutEffect: ["arguments", "policies", "observability", "secrets", "build"])),
     "$defs": [
       "variable": [
@@ -28,24 +29,63 @@ enum DockfileSchema {
     ],
   ]
 
-  private static let agent = section(
-    "What is served.", required: ["name"],
-    [
-      (
-        "name",
-        [
-          "description": "The agent's name in events and in /info.",
-          "anyOf": [
-            ["type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"],
-            ["type": "integer", "minimum": 0], variable,
-          ],
-        ]
-      ),
-      ("description", text("Shown by /info.")),
-      ("handler", text("The name under which the agent is registered in the program.")),
-      ("entrypoint", text("Looked up in the same way where handler is absent.")),
-      ("framework", text("A label in started events and in /info; swift unless given.")),
-    ])
+  private static let agent = section("What is served.", required: ["name"], agentKeys)
+
+  private static let agents: JSONObject = [
+    "description": "In place of agent: those that are served, each below /agents/NAME.",
+    "type": "array", "minItems": 1,
+    "items": .object(
+      section(
+        "An agent, with what it has of its own.", required: ["name"],
+        agentKeys + [
+          (
+            "default",
+            boolean("Makes it the one whose routes have no prefix; else the first is.", default: false)
+          ),
+          ("io_schema", schemas),
+          (
+            "streaming",
+            section(
+              "Its own events.",
+              [
+                (
+                  "events",
+                  section(
+                    "What it may send.",
+                    [("allowed", described("In place of the file's.", ["anyOf": allowedForms]))])
+                )
+              ]
+            )
+          ),
+          (
+            "runtime",
+            section(
+              "Its own bounds, within the file's.",
+              [("max_concurrent_runs", integer("How many of it execute at once.", 1...1_000_000))])
+          ),
+          ("metadata", metadata),
+        ])),
+  ]
+
+  private static let metadata = described(
+    "Shown by /info as it stands; an agent's own over the file's, key by key.", ["type": ["object", "null"]])
+
+  private static let agentKeys: [(String, JSONObject)] = [
+    (
+      "name",
+      [
+        "description": "The agent's name in events and in /info.",
+        "anyOf": [
+          ["type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"],
+          ["type": "integer", "minimum": 0], variable,
+        ],
+      ]
+    ),
+    ("description", text("Shown by /info.")),
+    ("handler", text("The name under which the agent is registered in the program.")),
+    ("entrypoint", text("Looked up in the same way where handler is absent.")),
+    ("framework", text("A label in started events and in /info; swift unless given.")),
+  ]
 
   private static let schemas = section(
     "What goes in and out.",
@@ -173,30 +213,24 @@ enum DockfileSchema {
       ),
     ])
 
+  private static let allowedForms: JSONValue = [
+    ["enum": .array(EventsFilter.presetNames.map { .string($0) })], variable,
+    [
+      "type": "array",
+      "items": [
+        "anyOf": [
+          ["enum": .array((EventWords.names + EventWords.mandatory).map { .string($0) })],
+          ["type": "string", "pattern": "^custom:[A-Za-z_][A-Za-z0-9_.:-]{0,127}$"], variable,
+        ]
+      ],
+    ],
+    null,
+  ]
+
   private static let events = section(
     "What agents may send.",
     [
-      (
-        "allowed",
-        described(
-          "A preset, or a list of events.",
-          [
-            "anyOf": [
-              ["enum": .array(EventsFilter.presetNames.map { .string($0) })], variable,
-              [
-                "type": "array",
-                "items": [
-                  "anyOf": [
-                    ["enum": .array((EventWords.names + EventWords.mandatory).map { .string($0) })],
-                    ["type": "string", "pattern": "^custom:[A-Za-z_][A-Za-z0-9_.:-]{0,127}$"], variable,
-                  ]
-                ],
-              ],
-              null,
-            ],
-            "default": "all",
-          ])
-      ),
+      ("allowed", described("A preset, or a list of events.", ["anyOf": allowedForms, "default": "all"])),
       ("heartbeat_interval", integer("Seconds of silence before a heartbeat.", 1...300, default: 15)),
       ("max_run_duration", integer("Seconds an agent may run.", 1...86_400, default: 3600)),
     ])

@@ -9,9 +9,10 @@ import Testing
 struct DockfileSchemaTests {
   private let schema = MiniSchema(document: DockfileSchema.document)
 
-  /// A Dockfile in which the reader looks into every section.
-  private static let full = """
-    agent: {name: a}
+  /// Dockfiles in which the reader looks into every section.
+  private static let full = ["agent: {name: a}", "agents: [{name: a}]"].map { agents in
+    """
+    \(agents)
     io_schema: {input: {}}
     expose: {cors: {origins: "*"}}
     streaming: {id_generator: {}, events: {}, connection: {}, memory: {}, redis: {}}
@@ -20,22 +21,31 @@ struct DockfileSchemaTests {
     metadata: {}
 
     """
+  }
 
   /// The keys of every section that the reader looks into, by the section's path.
   private func keysOfReader() throws -> [String: Set<String>] {
-    let issues = IssueCollector(path: "D")
-    var composer = ConfigComposer(issues: issues, environment: [:], ignoredKeys: [])
-    let composed = composer.compose(Self.full)
-    let root = try #require(composed)
-    _ = DockfileReader(root, issues: issues).read(into: Dockfile(path: "D", agent: .init(name: "")))
-    #expect(issues.errors.isEmpty && issues.warnings.isEmpty)
-    return issues.keysRead.mapValues(Set.init)
+    var keys: [String: Set<String>] = [:]
+    for text in Self.full {
+      let issues = IssueCollector(path: "D")
+      var composer = ConfigComposer(issues: issues, environment: [:], ignoredKeys: [])
+      let composed = composer.compose(text)
+      let root = try #require(composed)
+      _ = DockfileReader(root, issues: issues).read(into: Dockfile(path: "D", agent: .init(name: "")))
+      #expect(issues.errors.isEmpty && issues.warnings.isEmpty)
+      keys.merge(issues.keysRead.mapValues(Set.init)) { first, second in
+        #expect(first == second)
+        return first
+      }
+    }
+    return keys
   }
 
   /// The same of the schema.
   private func keysOfSchema() -> [String: Set<String>] {
     var keys: [String: Set<String>] = [:]
     func walk(_ schema: JSONObject, _ path: String) {
+      if let items = schema["items"]?.object { return walk(items, path + "[0]") }
       // The one mapping among the forms of expose.cors.
       let inner = schema["anyOf"]?.array?.compactMap(\.object).first { $0["properties"] != nil }
       guard let properties = (inner ?? schema)["properties"]?.object else { return }
@@ -116,6 +126,21 @@ struct DockfileSchemaTests {
     ("agent: {name: a}\nauth:", false),
     ("agent: {name: a}\nauth: {mode: none, api_keys: {prefix: A}}", false),
     ("agent: {name: a}\nmetadata: [1]", false), ("agent: {name: a}\nio_schema: {input: 1}", false),
+    ("agents: [{name: a}]", true), ("agents: [{name: a}, {name: b, default: true}]", true),
+    ("agents: [{name: a}]\nagent: {name: b}", false), ("agents: []", false), ("agents: {name: a}", false),
+    ("agents:", false), ("agents: [{}]", false), ("agents: [a]", false), ("agents: [~]", false),
+    ("agents: [{name: a, default: maybe}]", false), ("agents: [{name: a, defalt: true}]", false),
+    ("agents: [{name: a, expose: {port: 1}}]", false),
+    ("agents: [{name: a, streaming: {backend: redis}}]", false),
+    ("agents: [{name: a, streaming: {events: {heartbeat_interval: 5}}}]", false),
+    ("agents: [{name: a, runtime: {max_connections: 5}}]", false),
+    (
+      "agents: [{name: a, handler: h, default: yes, io_schema: {input: {}}, metadata: {k: v}, "
+        + "streaming: {events: {allowed: [token, \"custom:x\"]}}, runtime: {max_concurrent_runs: 5}}]", true
+    ),
+    ("agents: [{name: a, streaming: {events: {allowed: chatty}}}]", false),
+    ("agents: [{name: a, runtime: {max_concurrent_runs: 0}}]", false),
+    ("agents: [{name: a, io_schema: {input: 1}}]", false), ("agents: [{name: a, metadata: [1]}]", false),
   ])
   func agreesWithTheReader(text: String, isGood: Bool) throws {
     #expect(schema.accepts(try Self.json(text)) == isGood, "\(text)")
@@ -132,6 +157,10 @@ struct DockfileSchemaTests {
   /// A Dockfile with one more value, at a dotted path.
   private static func dockfile(_ path: String, _ value: String) -> String {
     let parts = path.split(separator: ".")
+    if parts[0] == "agents[0]" {
+      let open = parts.dropFirst().map { "\($0): " }.joined(separator: "{")
+      return "agents: [{name: a, \(open)\(value)\(String(repeating: "}", count: parts.count - 2))}]\n"
+    }
     let open = parts.dropFirst().map { "{\($0): " }.joined()
     let nested = open + value + String(repeating: "}", count: parts.count - 1)
     return "agent: {name: a}\n\(parts[0]): \(nested)\n"
@@ -166,6 +195,8 @@ struct MiniSchema {
       case "$ref":
         let name = argument.string?.split(separator: "/").last.map(String.init) ?? ""
         return accepts(value, document["$defs"]?.object?[name]?.object ?? ["enum": []])
+      case "oneOf": return argument.array?.count { accepts(value, $0.object ?? [:]) } == 1
+      case "minItems": return value.array.map { Int64($0.count) >= argument.int ?? .max } ?? true
       case "minimum": return value.double.map { $0 >= argument.double ?? .infinity } ?? true
       case "maximum": return value.double.map { $0 <= argument.double ?? -.infinity } ?? true
       case "pattern":
@@ -208,6 +239,7 @@ struct MiniSchema {
     var found: [(String, JSONObject)] = []
     func walk(_ schema: JSONObject, _ path: String) {
       if !path.isEmpty { found.append((path, schema)) }
+      if let items = schema["items"]?.object { return walk(items, path + "[0]") }
       for (name, value) in schema["properties"]?.object ?? [:] {
         walk(value.object ?? [:], path.isEmpty ? name : "\(path).\(name)")
       }
