@@ -107,6 +107,8 @@ public enum Limits {
   public static let receivedEventBytesMax = eventBytesMax
   /// … and where it is: it holds an output.
   public static let receivedCompleteBytesMax = outputBytesMax + eventBytesMax
+  /// Agents' names that one sentence lists.
+  public static let namesShownMax = 20
   /// Milliseconds from one connection to a run's events to the next, at least, …
   public static let reconnectMillisecondsMin = 200
   /// … and up to which that grows while connections bring nothing new.

@@ -35,7 +35,7 @@ extension Dockrion {
     /// A server that has still to be started. It can be started once.
     ///
     /// - Parameters:
-    ///   - agents: agents by name, besides the built-in `echo` and `scripted`; the Dockfile names one of them.
+    ///   - agents: agents by name, besides the built-in `echo` and `scripted`; the Dockfile says which of them it serves.
     ///   - signals: what stops the server, such as `[SIGTERM, SIGINT]`; a second one ends the process. They are
     ///     the whole process's, so that one server of it may handle signals at a time.
     ///   - logger: where the server reports; standard error by default.

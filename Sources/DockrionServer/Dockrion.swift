@@ -5,18 +5,20 @@ import Logging
 /// The server as a library.
 ///
 ///     try Dockrion.serve(dockfile: "Dockfile.yaml", agents: ["support-bot": SupportBot()])
+///
+/// Where the Dockfile has a list of agents, each of them is served below `/agents/{name}`.
 public enum Dockrion {
   /// The version, as `/health`, `/info` and `dockrion --version` show it.
   public static var version: String { ServerVersion.text }
 
-  /// Serves one agent as a Dockfile says, until SIGTERM or SIGINT.
+  /// Serves the agents of a Dockfile, until SIGTERM or SIGINT.
   ///
   /// The calling thread becomes the event loop. For a program that serves and does nothing else: see `Server` for
   /// others, and for several servers in a process.
   ///
   /// - Parameters:
   ///   - path: the Dockfile.
-  ///   - agents: agents by name, besides the built-in `echo` and `scripted`; the Dockfile names one of them.
+  ///   - agents: agents by name, besides the built-in `echo` and `scripted`; the Dockfile says which of them it serves.
   ///   - logger: where the server reports; standard error by default.
   /// - Throws: `DockfileError` with everything that is wrong in the file, or `ServerError`.
   public static func serve(
@@ -52,7 +54,10 @@ package enum StartLines {
   }
 
   static func lines(_ dockfile: Dockfile, _ place: String, example: String) -> [String] {
-    var lines = ["dockrion \(Dockrion.version) serves \(dockfile.agent.name) at \(place)"]
+    let names = dockfile.agents.map { agent in
+      dockfile.agents.count > 1 && agent.name == dockfile.agent.name ? "\(agent.name) (default)" : agent.name
+    }
+    var lines = ["dockrion \(Dockrion.version) serves \(names.joined(separator: ", ")) at \(place)"]
     let path = dockfile.expose.streaming ? "/invoke/stream" : dockfile.expose.rest ? "/invoke" : "/runs"
     var key = ""
     if case .apiKey(_, let header, _) = dockfile.auth { key = "-H '\(header): YOUR_KEY' " }

@@ -43,9 +43,7 @@ final class Dispatcher {
     if exchange.method == .options, exchange.path == "*" {
       return replies.send(exchange, 204, headers: [("Allow", "GET, HEAD, POST, DELETE, OPTIONS")])
     }
-    guard let match = router.match(exchange.path) else {
-      throw ErrorReply(404, "NOT_FOUND", "there is nothing at \(Self.shown(exchange.path))")
-    }
+    guard let match = router.match(exchange.path) else { throw nothing(at: exchange.path) }
     label(exchange, match)
     let place = router.places[match.place]
     if exchange.method == .options {
@@ -67,6 +65,19 @@ final class Dispatcher {
       RouteRequest(
         exchange: exchange, agent: match.agent ?? board.standard, prefix: match.prefix,
         encodedRunID: match.runID, principal: principal))
+  }
+
+  private func nothing(at path: String) -> ErrorReply {
+    let sentence = "there is nothing at \(Self.shown(path))"
+    if let name = Router.agentName(in: path) {
+      guard router.hasPrefixes else {
+        return ErrorReply(
+          404, "NOT_FOUND", "\(sentence): this server has one agent, \(board.standard.name), without a prefix"
+        )
+      }
+      if board.agent(named: name) == nil { return board.unknownAgent(name) }
+    }
+    return ErrorReply(404, "NOT_FOUND", sentence)
   }
 
   /// A path as an error shows it: bare where it is as short and plain as paths are, else quoted and cut.

@@ -29,7 +29,8 @@ extension ErrorReply {
     case .refused(let refusal): self.init(refusal)
     case .keyReused(let id):
       self.init(
-        409, "IDEMPOTENCY_KEY_REUSED", "Idempotency-Key: this key made run \"\(id)\" with another body")
+        409, "IDEMPOTENCY_KEY_REUSED",
+        "Idempotency-Key: this key made run \"\(id)\" with another body or for another agent")
     case .runExists(let id): self.init(409, "RUN_EXISTS", "run_id: \"\(id)\" is taken")
     case .badCursor(let text):
       self.init(

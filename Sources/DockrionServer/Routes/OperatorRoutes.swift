@@ -47,7 +47,7 @@ final class OperatorRoutes {
   /// The agent that `?agent=` names; without, it is the default one.
   private func readyAgent(_ exchange: Exchange) throws(ErrorReply) -> ServedAgent {
     guard let name = Query(exchange.query)["agent"] else { return api.standard }
-    guard let agent = board.agent(named: name) else { throw .unknownAgent(name) }
+    guard let agent = board.agent(named: name) else { throw board.unknownAgent(name) }
     return agent
   }
 
@@ -117,8 +117,14 @@ final class OperatorRoutes {
   }
 }
 
-extension ErrorReply {
-  static func unknownAgent(_ name: String) -> ErrorReply {
-    ErrorReply(404, "NOT_FOUND", "agent: there is no agent \(quoted(name)) here; see /agents")
+extension AgentBoard {
+  /// That no agent has that name, with those that there are.
+  func unknownAgent(_ name: String) -> ErrorReply {
+    let known = agents.prefix(Limits.namesShownMax).map(\.name).joined(separator: ", ")
+    let more = agents.count - Limits.namesShownMax
+    return ErrorReply(
+      404, "NOT_FOUND",
+      "there is no agent \(quoted(name)) here; there is \(known)\(more > 0 ? " and \(more) more, see /agents" : "")"
+    )
   }
 }

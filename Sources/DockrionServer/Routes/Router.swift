@@ -40,7 +40,8 @@ struct Router {
 
   let places: [RoutePlace]
   private let agents: [ServedAgent]
-  private let hasPrefixes: Bool
+  /// True where each agent has its routes below `/agents/{name}`.
+  let hasPrefixes: Bool
   private let runPlace: Int?
   private let eventsPlace: Int?
 
@@ -81,6 +82,13 @@ struct Router {
       return Match(place: eventsPlace, runID: String(rest[..<slash]))
     }
     return rest.isEmpty ? nil : Match(place: runPlace, runID: String(rest))
+  }
+
+  /// The name behind `/agents/`, decoded; nil where there is none.
+  static func agentName(in path: String) -> String? {
+    guard path.hasPrefix("/agents/") else { return nil }
+    let name = path.dropFirst("/agents/".count).prefix { $0 != "/" }
+    return name.isEmpty ? nil : Query.decode(name) ?? String(name)
   }
 
   private func matchBelowAgent(_ path: String) -> Match? {

@@ -49,7 +49,8 @@ extension StartRoutes {
         parameters: [api.allowsClientIDs ? [.newRunID] : [], [.idempotencyKey]].flatMap { $0 },
         takesPayload: true, success: ["202": .object(accepted)],
         failures: failures.merging([
-          409: "RUN_EXISTS: the id is taken. IDEMPOTENCY_KEY_REUSED: the key belongs to another body."
+          409:
+            "RUN_EXISTS: the id is taken. IDEMPOTENCY_KEY_REUSED: the key belongs to another body or agent."
         ]) { $1 })
     ) { (handlers, request) throws(ErrorReply) in try handlers.start.create(request) }
   }

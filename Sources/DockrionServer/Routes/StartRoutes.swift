@@ -119,7 +119,7 @@ final class StartRoutes {
       run.start(board.start(agent, run.encoder, hasEvents: true, input: input, run), limit)
     }
     let run = RunRequest(
-      id: id, key: try idempotencyKey(exchange), agent: agent, payloadBytes: input.bytes,
+      id: id, key: try idempotencyKey(exchange, agent), agent: agent, payloadBytes: input.bytes,
       reserve: { [self] () throws(AgentRefusal) in
         if let refusal = refusal(agent, input) { throw refusal }
         board.reserve(agent, payload: input.bytes)
@@ -155,7 +155,9 @@ final class StartRoutes {
   }
 
   /// The key that makes a `POST /runs` safe to repeat, and what its body looks like.
-  private func idempotencyKey(_ exchange: Exchange) throws(ErrorReply) -> IdempotencyKey? {
+  private func idempotencyKey(_ exchange: Exchange, _ agent: ServedAgent) throws(ErrorReply)
+    -> IdempotencyKey?
+  {
     guard let text = exchange.header("Idempotency-Key") else { return nil }
     guard !text.isEmpty, text.utf8.count <= Limits.idempotencyKeyBytesMax else {
       throw ErrorReply(
@@ -168,7 +170,8 @@ final class StartRoutes {
         400, "VALIDATION_ERROR", "Idempotency-Key: \(quoted(text)) is not of printable ASCII characters alone"
       )
     }
-    return exchange.withBody { IdempotencyKey(text, body: $0) }
+    let name = agent === board.standard ? nil : agent.name
+    return exchange.withBody { IdempotencyKey(text, body: $0, agent: name) }
   }
 
   private func replyCreated(_ request: RouteRequest, _ id: String, _ createdAt: Int64) {

@@ -94,13 +94,14 @@ struct RunPage {
 /// A client's key that makes a request safe to repeat, and the body it came with.
 struct IdempotencyKey: Equatable {
   let text: String
-  /// Length and 64-bit FNV-1a of the body: the same on every server.
+  /// Length and 64-bit FNV-1a of the body: the same on every server. Behind them the agent's name.
   let body: String
 
-  init(_ text: String, body bytes: UnsafeRawBufferPointer) {
+  /// - Parameter agent: nil for the one whose routes have no prefix.
+  init(_ text: String, body bytes: UnsafeRawBufferPointer, agent: String?) {
     self.text = text
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-    body = "\(bytes.count)-\(String(hash, radix: 16))"
+    body = "\(bytes.count)-\(String(hash, radix: 16))\(agent.map { "-\($0)" } ?? "")"
   }
 }

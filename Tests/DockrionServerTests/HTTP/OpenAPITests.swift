@@ -13,7 +13,18 @@ import Testing
     }
   }
 
-  private func runSchemathesis(_ port: Int, examples: Int, _ options: String...) throws {
+  /// The routes of each agent, with its own schemas.
+  @Test func schemathesisFindsNoFailureOfSeveralAgents() throws {
+    let agents = [
+      "name: plain, handler: echo",
+      "name: own.one, handler: scripted, io_schema: {input: {type: object, maxProperties: 0}}",
+    ]
+    try withAgents(agents) { server throws in
+      try runSchemathesis(server.port, examples: 10, tested: 32)
+    }
+  }
+
+  private func runSchemathesis(_ port: Int, examples: Int, tested: Int = 13, _ options: String...) throws {
     let directory = try makeDirectory()
     defer { _ = try? runProgram("rm", ["-r", directory]) }
     let result = try runProgram(
@@ -25,7 +36,7 @@ import Testing
         directory,
       ] + options)
     #expect(result.code == 0, "\(result.output)")
-    #expect(result.output.contains("Tested: 13"), "\(result.output)")
+    #expect(result.output.contains("Tested: \(tested)"), "\(result.output)")
   }
 
   @Test(arguments: Backend.allCases) func everyEventHasTheSchemaOfItsType(_ backend: Backend) throws {
