@@ -5,9 +5,9 @@ import DockrionProgram
 struct AddCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "add",
-    abstract: "Adds a section to a Dockfile and leaves the rest of it byte for byte.",
+    abstract: "Adds a section or an agent to a Dockfile and leaves the rest of it byte for byte.",
     discussion: "Example: dockrion add streaming --events chat --async-runs",
-    subcommands: [AddStreamingCommand.self, AddAuthCommand.self])
+    subcommands: [AddStreamingCommand.self, AddAuthCommand.self, AddAgentCommand.self])
 }
 
 struct AddStreamingCommand: ParsableCommand {
@@ -50,7 +50,7 @@ struct AddStreamingCommand: ParsableCommand {
       events: try OptionCheck.events(events, option: "--events"), heartbeat: heartbeat,
       maxDuration: maxDuration)
     let dockfile = try edit.place("streaming", section.text)
-    if dockfile?.expose.streaming == false {
+    if !dockfile.expose.streaming {
       Report.note("note: expose.streaming is none, so /invoke/stream stays off")
     }
   }
@@ -93,29 +93,43 @@ struct AddAuthCommand: ParsableCommand {
   }
 }
 
-/// What the `add` commands share: which file, and how it is changed.
+/// What the commands share that add a section.
 struct EditOptions: ParsableArguments {
-  @Argument(help: "The Dockfile.", completion: .file(extensions: ["yaml", "yml"]))
-  var dockfile = "Dockfile.yaml"
+  @OptionGroup var file: EditedFile
 
   @Flag(name: .shortAndLong, help: "Replaces the section where there is one.")
   var force = false
 
+  /// Puts the section into the file, or prints how that would look; returns the file as it then is.
+  func place(_ key: String, _ section: String) throws -> Dockfile {
+    try file.edit("the section \(key)") { editor in
+      if !force, let line = editor.line(of: key) {
+        throw CommandError(
+          "\(file.dockfile):\(line): the section \(key) exists already and was left as it is; --force replaces it"
+        )
+      }
+      return try editor.placing(key, section)
+    }
+  }
+}
+
+/// What the `add` commands share: which file, and how it is changed.
+struct EditedFile: ParsableArguments {
+  @Argument(help: "The Dockfile.", completion: .file(extensions: ["yaml", "yml"]))
+  var dockfile = "Dockfile.yaml"
+
   @Flag(help: "Prints what would change and writes nothing.")
   var dryRun = false
 
-  /// Puts the section into the file, or prints how that would look; returns the file as it then is.
-  func place(_ key: String, _ section: String) throws -> Dockfile? {
+  /// Changes the file, or prints how that would look; returns the file as it then is.
+  ///
+  /// - Parameter what: what is added, for people.
+  func edit(_ what: String, _ change: (SectionEditor) throws -> String) throws -> Dockfile {
     let old: String
     let new: String
     do {
       old = try Dockfile.text(path: dockfile)
-      let editor = try SectionEditor(old, path: dockfile)
-      if !force, let line = editor.line(of: key) {
-        throw CommandError(
-          "\(dockfile):\(line): the section \(key) exists already and was left as it is; --force replaces it")
-      }
-      new = try editor.placing(key, section)
+      new = try change(try SectionEditor(old, path: dockfile))
     } catch let error as DockfileError {
       throw CommandError("nothing was written, since the file cannot be read:\n\(error)")
     }
@@ -126,11 +140,11 @@ struct EditOptions: ParsableArguments {
     }
     if dryRun { return result }
     guard old != new else {
-      Output.line("\(dockfile): the section \(key) is like that already")
+      Output.line("\(dockfile): \(what) is like that already")
       return result
     }
     try ReplacedFile(path: dockfile).replace(with: Array(new.utf8), expected: Array(old.utf8))
-    Output.line("\(dockfile): wrote the section \(key)")
+    Output.line("\(dockfile): wrote \(what)")
     return result
   }
 

@@ -74,6 +74,8 @@ struct SectionLines {
   private static let commentColumn = 31
   private(set) var text = ""
 
+  mutating func add(entry: AgentEntry) { text += entry.text }
+
   mutating func add(_ line: String, _ comment: String? = nil) {
     text += line
     if let comment {

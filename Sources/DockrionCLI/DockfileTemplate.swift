@@ -6,6 +6,8 @@ struct DockfileTemplate {
   var framework = FrameworkWord.swift
   /// Nil serves the built-in `echo`, so that the file works before there is an agent.
   var handler: String?
+  /// Names of further agents; with one the file has a list, in which `name` is the default.
+  var others: [String] = []
   var streaming = StreamingWord.sse
   /// Nil leaves the section out, and the server's defaults hold.
   var section: StreamingSection?
@@ -19,17 +21,25 @@ struct DockfileTemplate {
     lines.add("# The Dockfile of \(name). `dockrion validate` checks it; `dockrion schema` is for editors.")
     lines.add("version: \"1.0\"")
     lines.add("")
-    lines.add("agent:")
-    lines.add("  name: \(YAMLText.scalar(name))")
-    lines.add(
-      "  framework: \(framework.rawValue)", framework == .swift ? nil : "a label; the agent is Swift code")
-    if let handler {
-      lines.add("  handler: \(YAMLText.scalar(handler))", "the name under which the agent is registered")
-    } else if hasPackage {
-      lines.add("  handler: \(YAMLText.scalar(name))", "registered in Sources, beside this file")
-    } else {
-      lines.add("  handler: echo", "built in; put the name of your own agent here")
+    let isList = !others.isEmpty
+    let margin = isList ? "    " : "  "
+    lines.add(isList ? "agents:" : "agent:")
+    lines.add("\(isList ? "  - " : margin)name: \(YAMLText.scalar(name))")
+    if isList {
+      lines.add("\(margin)default: true", "its routes have no prefix; every agent has /agents/NAME")
     }
+    lines.add(
+      "\(margin)framework: \(framework.rawValue)",
+      framework == .swift ? nil : "a label; the agent is Swift code")
+    if let handler {
+      lines.add(
+        "\(margin)handler: \(YAMLText.scalar(handler))", "the name under which the agent is registered")
+    } else if hasPackage {
+      lines.add("\(margin)handler: \(YAMLText.scalar(name))", "registered in Sources, beside this file")
+    } else {
+      lines.add("\(margin)handler: echo", "built in; put the name of your own agent here")
+    }
+    for other in others { lines.add(entry: AgentEntry(name: other)) }
     lines.add("")
     lines.add("expose:")
     lines.add("  rest: true", "POST /invoke")

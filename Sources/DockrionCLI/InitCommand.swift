@@ -44,6 +44,11 @@ struct InitCommand: ParsableCommand {
   @Option(help: "The name under which the agent is registered. (default: echo, which is built in)")
   var handler: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "More agents, with commas between; that of the argument is the default one.", valueName: "names"))
+  var agents: String?
+
   @Flag(help: "Lets pages of any origin call the server.")
   var cors = false
 
@@ -71,6 +76,7 @@ struct InitCommand: ParsableCommand {
     if let handler, let problem = DockfileTemplate.problem(withHandler: handler) {
       throw ValidationError("--handler: \(problem)")
     }
+    _ = try furtherAgents()
     if dockrionPath != nil, !swiftPackage {
       throw ValidationError("--dockrion-path: it needs --swift-package, whose dependency it is")
     }
@@ -89,9 +95,28 @@ struct InitCommand: ParsableCommand {
     }
   }
 
+  /// The names behind `--agents`.
+  private func furtherAgents() throws -> [String] {
+    guard let agents else { return [] }
+    var names: [String] = []
+    for part in agents.split(separator: ",", omittingEmptySubsequences: false) {
+      let name = part.trimmingCharacters(in: .whitespaces)
+      if let problem = DockfileTemplate.problem(withName: name) {
+        throw ValidationError("--agents: \(problem)")
+      }
+      if name == self.name || names.contains(name) {
+        throw ValidationError(
+          "--agents: \(quoted(name)) stands there twice; each agent needs a name of its own")
+      }
+      names.append(name)
+    }
+    return names
+  }
+
   private var hasOptions: Bool {
     output != nil || force || streaming != nil || streamingEvents != nil || asyncRuns != nil
-      || streamingBackend != nil || framework != nil || handler != nil || cors || auth != nil || swiftPackage
+      || streamingBackend != nil || framework != nil || handler != nil || agents != nil || cors || auth != nil
+      || swiftPackage
   }
 
   func run() throws {
@@ -108,6 +133,7 @@ struct InitCommand: ParsableCommand {
       template = DockfileTemplate(name: name)
       template.framework = framework ?? .swift
       template.handler = handler
+      template.others = try furtherAgents()
       template.streaming = streaming ?? .sse
       if streamingEvents != nil || asyncRuns != nil || streamingBackend != nil {
         template.section = StreamingSection(

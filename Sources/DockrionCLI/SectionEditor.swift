@@ -9,9 +9,9 @@ import Yams
 struct SectionEditor {
   /// The file's path, for messages.
   let path: String
-  private let bytes: [UInt8]
-  private let lines: TextLines
-  private let root: Node.Mapping
+  let bytes: [UInt8]
+  let lines: TextLines
+  let root: Node.Mapping
 
   /// - Throws: `DockfileError` for what is not YAML, `CommandError` for what cannot be edited.
   init(_ text: String, path: String) throws {
@@ -78,24 +78,27 @@ struct SectionEditor {
 
   /// The section's lines in the file: from its key to its last value, with the comments that stand below that,
   /// further in than the key and without a gap.
-  private func range(of position: Int, _ key: String) throws -> Range<Int> {
+  func range(of position: Int, _ key: String) throws -> Range<Int> {
     guard let mark = mark(at: position), mark.line <= lines.count, startsLine(mark, with: key) else {
       throw refusal("its key is not written at the start of a line as \(key): is")
     }
     let first = mark.line - 1
-    let end: Int
-    if position + 1 < root.count {
-      guard let next = self.mark(at: position + 1), next.line > mark.line else {
-        throw refusal("the next key stands on the same line")
-      }
-      end = next.line - 1
-    } else {
-      end = lines.index(of: lines.documentEnd(after: first))
-    }
+    let end = try end(of: position, mark)
     var last = end - 1
     while last > first, lines.isBlankOrComment(last) { last -= 1 }
     while last + 1 < end, lines.isComment(last + 1, beyond: mark.column - 1) { last += 1 }
     return lines.start(of: first)..<lines.start(of: last + 1)
+  }
+
+  /// The line behind the section's last one: the next key's, or where the document ends.
+  func end(of position: Int, _ mark: Mark) throws -> Int {
+    guard position + 1 < root.count else {
+      return lines.index(of: lines.documentEnd(after: mark.line - 1))
+    }
+    guard let next = self.mark(at: position + 1), next.line > mark.line else {
+      throw refusal("the next key stands on the same line")
+    }
+    return next.line - 1
   }
 
   private func startsLine(_ mark: Mark, with key: String) -> Bool {
@@ -120,7 +123,7 @@ struct SectionEditor {
 
   // MARK: Reasons against
 
-  private func refuseMerged(_ key: String) throws {
+  func refuseMerged(_ key: String) throws {
     guard index(of: key) == nil else { return }
     for (name, value) in root where name.scalar?.string == "<<" && name.scalar?.style == .plain {
       let merged = value.sequence.map { Array($0) } ?? [value]
@@ -164,17 +167,17 @@ struct SectionEditor {
       && added.count == 1 && added.first?.value == wanted.first?.value
   }
 
-  private func refusal(_ reason: String) -> CommandError {
+  func refusal(_ reason: String) -> CommandError {
     CommandError("\(path): the section cannot be written safely: \(reason); nothing was written")
   }
 
   // MARK: Places
 
-  private func index(of key: String) -> Int? {
+  func index(of key: String) -> Int? {
     root.keys.enumerated().first { $0.element.scalar?.string == key }?.offset
   }
 
-  private func mark(at position: Int) -> Mark? {
+  func mark(at position: Int) -> Mark? {
     root.enumerated().first { $0.offset == position }?.element.key.mark
   }
 }

@@ -11,6 +11,7 @@ struct InitTests {
     ("events-chat", ["--streaming-events", "chat"]),
     ("async-chat", ["--async-runs", "--streaming-events", "chat"]),
     ("events-list", ["--streaming-events", "token,step,custom:fraud"]),
+    ("several-agents", ["--agents", "search,billing"]),
     ("async-redis", ["--async-runs", "--streaming-backend", "redis"]),
     (
       "everything",
