@@ -44,7 +44,7 @@ struct RunFollower {
     self.from = from
     self.retrySeconds = retrySeconds
     self.printer = printer
-    farewell = Farewell(runID: runID, from: from, url: server.url)
+    farewell = Farewell(runID: runID, from: from, url: server.url, agent: server.agent)
   }
 
   /// Prints every event, and at the end the output.

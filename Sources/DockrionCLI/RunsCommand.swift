@@ -43,7 +43,8 @@ struct RunsCommand: ParsableCommand {
     if format == .json { return Output.line(try JSONText.line(.object(object))) }
     printTable(runs.compactMap(\.object))
     if let next = object["next_cursor"]?.string {
-      Report.note("more: dockrion runs --cursor \(shellWord(Terminal.harmless(next)))")
+      let agent = server.agent.map { "--agent \($0) " } ?? ""
+      Report.note("more: dockrion runs \(agent)--cursor \(shellWord(Terminal.harmless(next)))")
     }
   }
 
@@ -51,8 +52,11 @@ struct RunsCommand: ParsableCommand {
     if runs.isEmpty { return Report.note("no runs") }
     let longest = runs.compactMap { $0["run_id"]?.string?.count }.max() ?? 0
     let width = min(max(longest, 3), Limits.idBytesMax)
+    // Where they are of several agents, each line says whose it is.
+    let hasAgents = Set(runs.map { $0["agent"]?.string }).count > 1
     let header =
       "RUN".padded(to: width) + "  " + "STATUS".padded(to: 10) + "  " + "CREATED".padded(to: 24) + "  EVENTS"
+      + (hasAgents ? "  AGENT" : "")
     Output.line(Terminal.output.styled(header, .bold))
     for run in runs {
       func text(_ name: String) -> String { Terminal.harmless(run[name]?.string ?? "") }
@@ -60,7 +64,8 @@ struct RunsCommand: ParsableCommand {
       let events = run["last_sequence"]?.int.map(String.init) ?? ""
       Output.line(
         "\(text("run_id").padded(to: width))  \(coloured(status))  "
-          + "\(text("created_at").padded(to: 24))  \(events)")
+          + "\(text("created_at").padded(to: 24))  "
+          + (hasAgents ? "\(events.padded(to: 6))  \(text("agent"))" : events))
     }
   }
 

@@ -11,11 +11,19 @@ struct ServerOptions: ParsableArguments {
   @Option(help: "The API key, where the server asks for one. (default: DOCKRION_API_KEY)")
   var apiKey: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Which of the server's agents; its routes without a prefix otherwise.", valueName: "name"))
+  var agent: String?
+
   static let defaultURL = "http://127.0.0.1:8080"
 
   func validate() throws {
     _ = try base()
     _ = try key()
+    if let agent, let problem = DockfileTemplate.problem(withName: agent) {
+      throw ValidationError("--agent: \(problem)")
+    }
   }
 
   /// - Throws: `ValidationError` for what cannot stand in a request's head.
@@ -54,7 +62,9 @@ struct ServerOptions: ParsableArguments {
     _ method: String, _ path: String, query: [(String, String?)] = [], idleSeconds: Double
   ) throws -> HTTPRequest {
     var parts = try base()
-    parts.path = (parts.path.hasSuffix("/") ? String(parts.path.dropLast()) : parts.path) + path
+    parts.path =
+      (parts.path.hasSuffix("/") ? String(parts.path.dropLast()) : parts.path)
+      + (agent.map { "/agents/\($0)" } ?? "") + path
     let items = query.compactMap { name, value in value.map { URLQueryItem(name: name, value: $0) } }
     if !items.isEmpty { parts.queryItems = items }
     guard let url = parts.url else { throw CommandError("\(path): no URL can be made of this") }

@@ -18,7 +18,7 @@ struct Doctor {
     do {
       let dockfile = try Dockfile.load(path: path)
       read = dockfile
-      findings += [file(dockfile), agent(dockfile)] + keys(dockfile)
+      findings += [file(dockfile)] + dockfile.agents.map { agent($0, dockfile) } + keys(dockfile)
     } catch {
       findings.append(unreadable(error))
       // What holds where the file says nothing.
@@ -52,15 +52,19 @@ struct Doctor {
       isMissing ? "name a file that exists, or write one: dockrion init NAME" : "correct what is named")
   }
 
-  private func agent(_ dockfile: Dockfile) -> Finding {
-    let name = dockfile.agent.lookupName
+  private func agent(_ agent: Dockfile.Agent, _ dockfile: Dockfile) -> Finding {
+    let name = agent.lookupName
     let program = Program.current
-    if program.ownAgents.contains(name) { return .pass("agent", "\(name) is this program's") }
-    if program.agents[name] != nil { return .pass("agent", "\(name) is built in") }
+    // Of several each finding says whose it is, where the handler's name does not.
+    let owner = dockfile.agents.count > 1 && agent.name != name ? "\(agent.name): " : ""
+    if program.ownAgents.contains(name) { return .pass("agent", "\(owner)\(name) is this program's") }
+    if program.agents[name] != nil { return .pass("agent", "\(owner)\(name) is built in") }
+    let issue = dockfile.unregistered(agent, known: [])
+    let handler = String(issue.field.prefix { $0 != "." }) + ".handler"
     let known = program.agents.keys.sorted().joined(separator: ", ")
     return .warn(
-      "agent", "\(quoted(name)) is not registered here, so `\(program.name) run` cannot serve it",
-      "start the program that registers it, or set agent.handler to one of \(known)")
+      "agent", "\(owner)\(quoted(name)) is not registered here, so `\(program.name) run` cannot serve it",
+      "start the program that registers it, or set \(handler) to one of \(known)")
   }
 
   private func keys(_ dockfile: Dockfile) -> [Finding] {

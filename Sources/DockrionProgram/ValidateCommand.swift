@@ -61,7 +61,11 @@ package struct ValidateCommand: ParsableCommand {
     for issue in warnings { Report.error(issue.line(as: terminal.styled("warning", .yellow))) }
     if let valid {
       Output.line("\(dockfile) is valid")
-      for (name, value) in DockfileSummary(valid).rows { Output.line("  \(name.padded(to: 10)) \(value)") }
+      for (name, lines) in DockfileSummary(valid).rows {
+        for (index, line) in lines.enumerated() {
+          Output.line("  \((index == 0 ? name : "").padded(to: 10)) \(line)")
+        }
+      }
     } else {
       Report.error("\(dockfile): \(errors.count) error\(errors.count == 1 ? "" : "s")")
     }
@@ -75,7 +79,14 @@ package struct ValidateCommand: ParsableCommand {
     ]
     if let valid {
       let rows = DockfileSummary(valid).rows
-      report["summary"] = .object(JSONObject(rows.map { ($0.name, .string($0.value)) }))
+      report["summary"] = .object(
+        JSONObject(
+          rows.map { name, lines in
+            (
+              name,
+              name == "agents" ? .array(lines.map { .string($0) }) : .string(lines.joined(separator: "; "))
+            )
+          }))
     }
     if !quiet || valid == nil { Output.line(try JSONText.line(.object(report))) }
   }
@@ -99,36 +110,28 @@ extension DockfileIssue {
 
 /// What a Dockfile would serve, in a few lines for a person.
 struct DockfileSummary {
-  let rows: [(name: String, value: String)]
+  let rows: [(name: String, lines: [String])]
 
   init(_ dockfile: Dockfile) {
-    let agent = dockfile.agent
-    let program = Program.current
-    let kind =
-      program.ownAgents.contains(agent.lookupName)
-      ? "of this program"
-      : program.agents[agent.lookupName] == nil ? "for a program that registers it" : "built in"
     var routes: [String] = []
     if dockfile.expose.rest { routes.append("POST /invoke") }
     if dockfile.expose.streaming { routes.append("POST /invoke/stream") }
     if dockfile.streaming.asyncRuns { routes.append("/runs") }
+    if dockfile.hasAgentList { routes.append("each agent's below /agents/NAME") }
     let host = dockfile.expose.host
     let place =
       dockfile.expose.unixSocket.map { "unix:\($0)" }
       ?? "http://\(host.contains(":") ? "[\(host)]" : host):\(dockfile.expose.port)"
-    let words = dockfile.streaming.filter.words
     let auth: String
     switch dockfile.auth {
     case .none: auth = "none: anybody may call"
     case .apiKey(let variable, let header, let bearer):
       auth = "a key from \(variable), in \(header)\(bearer ? " or Authorization: Bearer" : "")"
     }
-    rows = [
-      ("agent", "\(agent.name), framework \(agent.framework)"),
-      ("handler", "\(agent.lookupName) (\(kind))"),
+    let others = [
       ("listens", place),
       ("serves", routes.joined(separator: ", ")),
-      ("events", words.isEmpty ? "the mandatory ones" : words.joined(separator: ", ")),
+      ("events", Self.events(dockfile.streaming.filter)),
       (
         "runs",
         "at most \(dockfile.streaming.maxRunSeconds) s, kept \(dockfile.streaming.retentionSeconds) s after their end"
@@ -140,6 +143,36 @@ struct DockfileSummary {
         dockfile.expose.allowedHosts.isEmpty
           ? "any" : dockfile.expose.allowedHosts.words.joined(separator: ", ")
       ),
-    ]
+    ].map { (name: $0.0, lines: [$0.1]) }
+    rows = Self.agents(dockfile) + others
+  }
+
+  private static func agents(_ dockfile: Dockfile) -> [(name: String, lines: [String])] {
+    func handler(_ agent: Dockfile.Agent) -> String {
+      let program = Program.current
+      let kind =
+        program.ownAgents.contains(agent.lookupName)
+        ? "of this program"
+        : program.agents[agent.lookupName] == nil ? "for a program that registers it" : "built in"
+      return "\(agent.lookupName) (\(kind))"
+    }
+    guard dockfile.hasAgentList else {
+      let agent = dockfile.agent
+      return [
+        ("agent", ["\(agent.name), framework \(agent.framework)"]), ("handler", [handler(agent)]),
+      ]
+    }
+    let lines = dockfile.agents.enumerated().map { index, agent in
+      var parts = ["framework \(agent.framework)", "handler \(handler(agent))"]
+      if let filter = agent.filter { parts.append("events \(events(filter))") }
+      if let most = agent.maxConcurrentRuns { parts.append("at most \(most) at once") }
+      let note = index == dockfile.defaultAgentIndex ? " (default)" : ""
+      return "\(agent.name)\(note): \(parts.joined(separator: "; "))"
+    }
+    return [("agents", lines)]
+  }
+
+  private static func events(_ filter: EventsFilter) -> String {
+    filter.words.isEmpty ? "the mandatory ones" : filter.words.joined(separator: ", ")
   }
 }
