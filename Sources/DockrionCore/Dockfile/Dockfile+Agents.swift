@@ -72,3 +72,14 @@ extension Dockfile {
     ])
   }
 }
+
+extension String {
+  /// True for 1 to 128 letters, digits, `_`, `.` and `-`, a letter or digit first: what agents are named.
+  package var isAgentName: Bool {
+    func isLetterOrDigit(_ byte: UInt8) -> Bool {
+      (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte | 0x20)
+    }
+    guard let first = utf8.first, isLetterOrDigit(first), utf8.count <= 128 else { return false }
+    return utf8.allSatisfy { isLetterOrDigit($0) || "_.-".utf8.contains($0) }
+  }
+}

@@ -62,7 +62,7 @@ extension DockfileReader {
     var agent = Dockfile.Agent(name: "")
     if let name = section.text("name") {
       agent.name = name
-      if !Self.isAgentName(name) {
+      if !name.isAgentName {
         section.error(
           "name",
           "\(quoted(name)) is not a name; use 1 to 128 letters, digits, \"_\", \".\" and \"-\", "
@@ -77,13 +77,5 @@ extension DockfileReader {
     agent.entrypoint = section.word("entrypoint")
     if let framework = section.word("framework") { agent.framework = framework }
     return agent
-  }
-
-  private static func isAgentName(_ name: String) -> Bool {
-    func isLetterOrDigit(_ byte: UInt8) -> Bool {
-      (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte | 0x20)
-    }
-    guard let first = name.utf8.first, isLetterOrDigit(first), name.utf8.count <= 128 else { return false }
-    return name.utf8.allSatisfy { isLetterOrDigit($0) || "_.-".utf8.contains($0) }
   }
 }

@@ -81,6 +81,12 @@ final class RunRoutes {
   /// Whose runs are listed; nil for all. An instance may list the runs of agents that only others serve.
   private func agentName(_ request: RouteRequest, _ query: Query) throws(ErrorReply) -> String? {
     guard let name = query["agent"] else { return request.isPrefixed ? request.agent.name : nil }
+    guard name.isAgentName else {
+      throw ErrorReply(
+        400, "VALIDATION_ERROR",
+        "agent: \(quoted(name)) is not an agent's name: a letter or digit, then up to 127 letters, digits, _, . and -"
+      )
+    }
     guard request.isPrefixed, name != request.agent.name else { return name }
     throw ErrorReply(
       400, "VALIDATION_ERROR",

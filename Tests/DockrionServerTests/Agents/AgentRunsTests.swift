@@ -59,6 +59,11 @@ import Testing
       let refused = try server.get("/agents/search/runs?agent=support")
       #expect(refused.status == 400)
       #expect(try refused.errorCode() == "VALIDATION_ERROR")
+      for name in ["", "a%20b", "-a", String(repeating: "a", count: 129)] {
+        let wrong = try server.get("/runs?agent=\(name)")
+        #expect(wrong.status == 400, "\(name)")
+        #expect(try wrong.errorSentence().hasPrefix("agent: "), "\(name)")
+      }
       // Page by page.
       for base in ["/runs?agent=search&", "/agents/search/runs?"] {
         var (found, cursor): ([String], String?) = ([], nil)

@@ -17,7 +17,8 @@ import Testing
   @Test func schemathesisFindsNoFailureOfSeveralAgents() throws {
     let agents = [
       "name: plain, handler: echo",
-      "name: own.one, handler: scripted, io_schema: {input: {type: object, maxProperties: 0}}",
+      "name: own.one, handler: echo, io_schema: {input: {type: object, required: [text, lang], "
+        + "properties: {text: {type: string}, lang: {enum: [en, de]}}}}",
     ]
     try withAgents(agents) { server throws in
       try runSchemathesis(server.port, examples: 10, tested: 32)
