@@ -83,6 +83,8 @@ bench-smoke:
 	$(SWIFT) run --package-path benchmarks/micro Micro --allow-debug-build --iterations 3 --quiet
 	$(MAKE) -C benchmarks/peers/evhttp
 	benchmarks/run --smoke --configuration debug
+	benchmarks/redis-cost --binary .build/debug/dockrion --rounds 1 --seconds 1
+	benchmarks/redis-cost --binary .build/debug/dockrion --rounds 1 --tokens 2x500
 
 tools:
 	@scripts/install-tools build
