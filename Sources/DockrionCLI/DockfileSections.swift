@@ -1,3 +1,5 @@
+import DockrionCore
+
 /// The text of a Dockfile's `streaming` section, as `init` and `add streaming` write it.
 struct StreamingSection {
   /// Nil leaves the key out, and the server's default holds: on.
@@ -92,7 +94,7 @@ enum YAMLText {
     let isBare =
       text.first.map { $0.isASCII && $0.isLetter } ?? false && !words.contains(text.lowercased())
       && text.utf8.allSatisfy {
-        (0x30...0x39).contains($0) || (0x61...0x7A).contains($0 | 0x20) || "_-./".utf8.contains($0)
+        ASCII.isAlphanumeric($0) || "_-./".utf8.contains($0)
       }
     if isBare { return text }
     var result = "\""

@@ -178,7 +178,7 @@ struct InitCommand: ParsableCommand {
   /// The path as a shell takes it for one word.
   private func word(_ path: String) -> String {
     let isPlain = path.utf8.allSatisfy { byte in
-      (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte | 0x20)
+      ASCII.isAlphanumeric(byte)
         || "/._-+@,:".utf8.contains(byte)
     }
     return isPlain ? path : "'" + path.replacing("'", with: "'\\''") + "'"

@@ -84,7 +84,7 @@ package struct ServerSentEventParser {
     case "data": data.append(String(decoding: value, as: UTF8.self))
     case "id": if !value.contains(0) { id = String(decoding: value, as: UTF8.self) }
     case "retry":
-      let isDigits = !value.isEmpty && value.allSatisfy { (0x30...0x39).contains($0) }
+      let isDigits = !value.isEmpty && value.allSatisfy(ASCII.isDigit)
       if isDigits, let number = Int(String(decoding: value, as: UTF8.self)) { retryMilliseconds = number }
     default: break
     }

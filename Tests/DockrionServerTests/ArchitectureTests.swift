@@ -6,7 +6,8 @@ import Testing
 /// What a folder needs of one that stands below it, it takes as a protocol or a closure.
 @Suite struct ArchitectureTests {
   private static let order = [
-    "DockrionCore", "DockrionCore/JSON", "DockrionCore/Ring", "DockrionCore/Events", "DockrionCore/Schema",
+    "DockrionCore", "DockrionCore/Text", "DockrionCore/JSON", "DockrionCore/Ring", "DockrionCore/Events",
+    "DockrionCore/Schema",
     "DockrionCore/Dockfile", "DockrionCore/Agents", "DockrionCore/Runs",
     "DockrionLoop/Reactor", "DockrionLoop/Framing", "DockrionLoop/HTTP",
     "DockrionServer/Operations", "DockrionServer/Replies", "DockrionServer/Agents", "DockrionServer/Runs",

@@ -64,7 +64,7 @@ public struct AllowedHosts: Sendable, Equatable {
     let digits = tail.dropFirst()
     // A port may be empty (RFC 3986, section 3.2.3).
     if tail.elementsEqual(":".utf8) { return (String(host), nil) }
-    guard tail.first == UInt8(ascii: ":"), digits.allSatisfy({ (0x30...0x39).contains($0) }),
+    guard tail.first == UInt8(ascii: ":"), digits.allSatisfy(ASCII.isDigit),
       let port = Int(String(Substring(digits))), 1...65_535 ~= port
     else { return nil }
     return (String(host), port)

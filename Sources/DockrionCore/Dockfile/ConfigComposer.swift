@@ -203,7 +203,7 @@ func joined(_ field: String, _ key: String) -> String {
   let isUsual =
     !key.isEmpty && key.utf8.count <= 60
     && key.utf8.allSatisfy {
-      (0x30...0x39).contains($0) || (0x61...0x7A).contains($0 | 0x20) || "_-$:/".utf8.contains($0)
+      ASCII.isAlphanumeric($0) || "_-$:/".utf8.contains($0)
     }
   let part = isUsual ? key : quoted(key)
   return field.isEmpty ? part : "\(field).\(part)"

@@ -158,9 +158,9 @@ extension ConfigNode {
 private func isDecimalInteger(_ text: some StringProtocol) -> Bool {
   var digits = text.utf8[...]
   if digits.first == UInt8(ascii: "-") || digits.first == UInt8(ascii: "+") { digits = digits.dropFirst() }
-  guard let first = digits.first, (0x30...0x39).contains(first) else { return false }
+  guard let first = digits.first, ASCII.isDigit(first) else { return false }
   if first == 0x30 { return digits.count == 1 }
-  return digits.allSatisfy { (0x30...0x39).contains($0) || $0 == UInt8(ascii: "_") }
+  return digits.allSatisfy { ASCII.isDigit($0) || $0 == UInt8(ascii: "_") }
 }
 
 /// The value of such a text, or nil when it is beyond 64 bits.

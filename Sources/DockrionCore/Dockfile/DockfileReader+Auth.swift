@@ -68,7 +68,7 @@ extension DockfileReader {
   private static func isHTTPToken(_ text: String) -> Bool {
     !text.isEmpty && text.utf8.count <= 128
       && text.utf8.allSatisfy { byte in
-        (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte | 0x20)
+        ASCII.isAlphanumeric(byte)
           || "!#$%&'*+-.^_`|~".utf8.contains(byte)
       }
   }

@@ -65,8 +65,8 @@ package struct Interpolation {
 
 /// True for `^[A-Za-z_][A-Za-z0-9_]*$`.
 package func isVariableName(_ text: some StringProtocol) -> Bool {
-  guard let first = text.utf8.first, !(0x30...0x39).contains(first) else { return false }
+  guard let first = text.utf8.first, !ASCII.isDigit(first) else { return false }
   return text.utf8.allSatisfy { byte in
-    (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte | 0x20) || byte == UInt8(ascii: "_")
+    ASCII.isAlphanumeric(byte) || byte == UInt8(ascii: "_")
   }
 }

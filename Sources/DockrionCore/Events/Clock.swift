@@ -16,7 +16,7 @@ public enum Clock {
 
   /// How far the wall clock is ahead of the monotonic one, and when that was looked at.
   private static let lead = Atomic<Int64>(0)
-  private static let lookedAt = Atomic<Int64>(-1_000_000_000)
+  private static let lookedAt = Atomic<Int64>(-second)
 
   /// The wall clock at a moment of the monotonic one that has just been read.
   ///
@@ -43,7 +43,7 @@ public enum Clock {
   private static func read(_ clock: clockid_t) -> Int64 {
     var time = timespec()
     clock_gettime(clock, &time)
-    return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    return Int64(time.tv_sec) * second + Int64(time.tv_nsec)
   }
 }
 

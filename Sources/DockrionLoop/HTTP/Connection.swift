@@ -236,7 +236,7 @@ package final class Connection: DeadlineTarget {
   private func setDeadline(seconds: Int) {
     listener.deadlines.clear(deadline)
     sentAtDeadline = queuedBytes - backlog
-    deadline = listener.deadlines.set(after: Int64(seconds) * 1_000_000_000, now: listener.now, self)
+    deadline = listener.deadlines.set(after: Int64(seconds) * Clock.second, now: listener.now, self)
   }
 
   package func deadlinePassed(_ tag: UInt8) {

@@ -205,7 +205,7 @@ package final class Exchange {
   ) {
     guard let request else { return }
     let listener = connection.listener
-    listener.output.removeAll(keepingAtMost: 256 << 10)
+    listener.output.reuse()
     writeStatus(status, to: &listener.output)
     write(headers, to: &listener.output)
     writeConnection(to: &listener.output, streaming: false)

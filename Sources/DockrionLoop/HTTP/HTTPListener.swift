@@ -98,7 +98,7 @@ package final class HTTPListener {
   /// The loop's clock, for deadlines.
   var now: Int64 { loop.now }
   /// The `Date` header's line.
-  var dateLine: [UInt8] { date.line(Int(Clock.wallNanoseconds(at: loop.now) / 1_000_000_000)) }
+  var dateLine: [UInt8] { date.line(Int(Clock.wallNanoseconds(at: loop.now) / Clock.second)) }
 
   // MARK: Accepting
 

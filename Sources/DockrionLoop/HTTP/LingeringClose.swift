@@ -39,7 +39,7 @@ final class LingeringClose: DeadlineTarget {
   }
 
   private func set(_ seconds: Int, _ tag: UInt8) -> DeadlineQueues.Token {
-    listener.deadlines.set(after: Int64(seconds) * 1_000_000_000, now: listener.now, self, tag: tag)
+    listener.deadlines.set(after: Int64(seconds) * Clock.second, now: listener.now, self, tag: tag)
   }
 
   private func drop() {

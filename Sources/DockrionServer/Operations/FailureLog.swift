@@ -15,7 +15,6 @@ final class FailureLog: DeadlineTarget {
     var unlisted = 0
   }
 
-  private static let second: Int64 = 1_000_000_000
   private let logger: Logger
   private let deadlines: DeadlineQueues
   // Few: the codes that the server refuses with. The tag of a deadline is the index.
@@ -56,7 +55,7 @@ final class FailureLog: DeadlineTarget {
     let index = kinds.firstIndex { $0.code == code } ?? kinds.count
     if index == kinds.count { kinds.append(Kind(level: level, message: message, code: code)) }
     if kinds[index].lines == 0 {
-      _ = deadlines.set(after: Self.second, now: now, self, tag: UInt8(truncatingIfNeeded: index))
+      _ = deadlines.set(after: Clock.second, now: now, self, tag: UInt8(truncatingIfNeeded: index))
     }
     guard kinds[index].lines < Limits.refusalLinesPerSecond else {
       kinds[index].unlisted += 1

@@ -157,7 +157,7 @@ final class Metrics {
 
   private static func isCode(_ text: String) -> Bool {
     (1...64).contains(text.utf8.count)
-      && text.utf8.allSatisfy { (0x41...0x5A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F }
+      && text.utf8.allSatisfy { ASCII.isUpper($0) || ASCII.isDigit($0) || $0 == 0x5F }
   }
 
   func streamClosed(_ reason: CloseReason) { closed[reason, default: 0] += 1 }

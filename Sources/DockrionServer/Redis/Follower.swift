@@ -120,7 +120,7 @@ final class Follower: DeadlineTarget {
       missingSince = now
       return
     }
-    if now - since > Int64(backend.settings.leaseSeconds) * 1_000_000_000 { vanish() }
+    if now - since > Int64(backend.settings.leaseSeconds) * Clock.second { vanish() }
   }
 
   // MARK: Loading

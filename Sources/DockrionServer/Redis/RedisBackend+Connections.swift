@@ -111,7 +111,7 @@ extension RedisBackend {
       if let refusal = reply.refusal(of: "PUBLISH") { refused(refusal) }
     }
     let silence = Clock.monotonicNanoseconds() - listener.heardAt
-    let most = Int64(settings.commandTimeoutSeconds + settings.leaseSeconds) * 1_000_000_000
+    let most = Int64(settings.commandTimeoutSeconds + settings.leaseSeconds) * Clock.second
     if listener.isReady, anyConnection != nil, silence > most {
       listener.abandon("nothing was heard for too long")
     }

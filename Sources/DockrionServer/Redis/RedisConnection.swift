@@ -364,7 +364,7 @@ final class RedisConnection: DeadlineTarget {
   private func set(seconds: Int, _ tag: UInt8) {
     clearDeadline()
     deadline = deadlines.set(
-      after: Int64(seconds) * 1_000_000_000, now: Clock.monotonicNanoseconds(), self, tag: tag)
+      after: Int64(seconds) * Clock.second, now: Clock.monotonicNanoseconds(), self, tag: tag)
   }
 
   private func clearDeadline() {

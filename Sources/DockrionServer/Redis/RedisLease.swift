@@ -31,7 +31,7 @@ final class RedisLease: DeadlineTarget {
   init(_ backend: RedisBackend, _ deadlines: DeadlineQueues) {
     self.backend = backend
     self.deadlines = deadlines
-    leaseNanoseconds = Int64(backend.settings.leaseSeconds) * 1_000_000_000
+    leaseNanoseconds = Int64(backend.settings.leaseSeconds) * Clock.second
     others = OtherLeases(leaseNanoseconds: leaseNanoseconds)
     setDeadline()
   }

@@ -122,7 +122,7 @@ final class RunJournal: EventJournal {
     if let refusal = reply.refusal(of: "EVALSHA (append)") {
       backend.refused(refusal)
       refusals += 1
-      retryAt = Clock.monotonicNanoseconds() + 1_000_000_000
+      retryAt = Clock.monotonicNanoseconds() + Clock.second
       answer = .lost
     } else {
       answer = Self.answer(reply)

@@ -31,7 +31,7 @@ extension RedisBackend {
     unconfirmed.append(
       UnconfirmedRun(
         run: run, request: request,
-        until: Clock.monotonicNanoseconds() + Limits.unconfirmedSeconds * 1_000_000_000))
+        until: Clock.monotonicNanoseconds() + Limits.unconfirmedSeconds * Clock.second))
   }
 
   func settleUnconfirmed() {

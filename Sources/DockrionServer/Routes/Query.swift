@@ -48,7 +48,7 @@ struct Query {
   /// An integer parameter; nil when absent.
   func int(_ name: String, in range: ClosedRange<Int>, _ what: String) throws(ErrorReply) -> Int? {
     guard let text = self[name] else { return nil }
-    guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let value = Int(text), range.contains(value)
+    guard text.utf8.allSatisfy(ASCII.isDigit), let value = Int(text), range.contains(value)
     else {
       throw ErrorReply(400, "VALIDATION_ERROR", "\(name): \(quoted(text)) is not \(what)")
     }
@@ -64,21 +64,13 @@ struct Query {
       if byte == UInt8(ascii: "+"), plus {
         bytes.append(UInt8(ascii: " "))
       } else if byte == UInt8(ascii: "%") {
-        guard let high = rest.next().flatMap(hex), let low = rest.next().flatMap(hex) else { return nil }
+        guard let high = rest.next().flatMap(ASCII.hexDigit), let low = rest.next().flatMap(ASCII.hexDigit)
+        else { return nil }
         bytes.append(high << 4 | low)
       } else {
         bytes.append(byte)
       }
     }
     return String(validating: bytes, as: UTF8.self)
-  }
-
-  private static func hex(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case 0x30...0x39: byte - 0x30
-    case 0x41...0x46: byte - 0x41 + 10
-    case 0x61...0x66: byte - 0x61 + 10
-    default: nil
-    }
   }
 }

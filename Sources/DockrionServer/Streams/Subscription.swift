@@ -5,7 +5,7 @@ enum Subscription {
   /// The sequence in a `Last-Event-ID`; nil for what this server did not give. One beyond all numbers is beyond any end.
   static func lastSeen(_ text: String) -> Int? {
     if let number = Int(text) { return max(0, min(number, Int.max - 1)) }
-    return !text.isEmpty && text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int.max - 1 : nil
+    return !text.isEmpty && text.utf8.allSatisfy(ASCII.isDigit) ? Int.max - 1 : nil
   }
 
   /// Where a subscription begins.
