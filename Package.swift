@@ -29,6 +29,7 @@ let package = Package(
     // Without pkg-config, whose -D flag for hiredis SwiftPM refuses with a warning.
     .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
     .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    .systemLibrary(name: "CLinux"),
     .systemLibrary(name: "CMimalloc", providers: [.apt(["libmimalloc-dev"])]),
     .target(
       name: "DockrionCore",
@@ -43,7 +44,7 @@ let package = Package(
     .target(
       name: "DockrionServer",
       dependencies: [
-        "CHiredis", "CLibevent", "CMimalloc", "DockrionCore", "DockrionLoop",
+        "CHiredis", "CLibevent", "CLinux", "CMimalloc", "DockrionCore", "DockrionLoop",
         .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),
       ],

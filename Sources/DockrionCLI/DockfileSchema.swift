@@ -19,8 +19,8 @@ enum DockfileSchema {
           ("agent", agent), ("agents", agents), ("io_schema", schemas), ("expose", expose),
           ("streaming", streaming),
           ("runtime", runtime), ("auth", auth),
-          ("metadata", metadata),
-        ], withoutEffect: ["arguments", "policies", "observability", "secrets", "build"])),
+          ("metadata", metadata), ("arguments", arguments), ("secrets", secrets),
+        ], withoutEffect: ["policies", "observability", "build"])),
     "$defs": [
       "variable": [
         "description": "Text with an environment variable, ${NAME} or ${NAME:-default}.",
@@ -61,7 +61,10 @@ enum DockfileSchema {
             "runtime",
             section(
               "Its own bounds, within the file's.",
-              [("max_concurrent_runs", integer("How many of it execute at once.", 1...1_000_000))])
+              [
+                ("max_concurrent_runs", integer("How many of it execute at once.", 1...1_000_000)),
+                ("python", python),
+              ])
           ),
           ("metadata", metadata),
         ])),
@@ -82,9 +85,20 @@ enum DockfileSchema {
       ]
     ),
     ("description", text("Shown by /info.")),
-    ("handler", text("The name under which the agent is registered in the program.")),
-    ("entrypoint", text("Looked up in the same way where handler is absent.")),
-    ("framework", text("A label in started events and in /info; swift unless given.")),
+    (
+      "handler",
+      text("module.path:function in Python, or the name under which the agent is registered in the program.")
+    ),
+    (
+      "entrypoint",
+      text(
+        "module.path:name in Python, made as framework says; without a colon as handler, where that is absent.")
+    ),
+    (
+      "framework",
+      text(
+        "What an entrypoint in Python is: langgraph, langchain or custom. Else a label in events and /info.")
+    ),
   ]
 
   private static let schemas = section(
@@ -264,6 +278,7 @@ enum DockfileSchema {
         "expose_errors",
         boolean("Sends clients the text of an agent's error that is no AgentError.", default: false)
       ),
+      ("python", python),
     ])
 
   private static let auth = section(

@@ -99,6 +99,32 @@ public enum Limits {
   /// Seconds that a run stays in the memory of its server after Redis has taken its end: Redis may lose the last
   /// second in a crash, and then gets it again.
   public static let redisSettleSeconds = 10
+  /// Bytes of one frame between the server and a process that runs Python agents, behind its head.
+  public static let pythonFrameBytesMax = 16 << 20
+  /// Bytes of a packet of the process that starts those.
+  public static let pythonPacketBytesMax = 64 << 10
+  /// Bytes that are read from such a process in one go, so that none starves another.
+  public static let pythonReadBytes = 256 << 10
+  /// Bytes that may wait for such a process before it gets no new runs.
+  public static let pythonUnsentBytesMax = 4 << 20
+  /// Events of one Python agent that may be under way, at least.
+  public static let pythonWindowMin = 1024
+  /// Milliseconds for which the exit status of a process that is gone is waited for.
+  public static let pythonStatusMilliseconds = 500
+  /// Milliseconds without an answer after which a process gets new runs only when all others are as silent.
+  public static let pythonSilenceMilliseconds = 2000
+  /// Milliseconds until a process that has crashed is replaced: none at the first time, then this, doubled each time …
+  public static let pythonRestartMillisecondsMin = 100
+  /// … up to this; …
+  public static let pythonRestartMillisecondsMax = 10_000
+  /// … seconds of life after which it begins anew.
+  public static let pythonSettledSeconds: Int64 = 30
+  /// Seconds that idle processes get to end by themselves when the server stops.
+  public static let pythonExitSeconds: Int64 = 5
+  /// Lines that one such process may log in a second; further ones are counted.
+  public static let pythonLinesPerSecond = 1000
+  /// Bytes of a line on its standard output or standard error.
+  public static let pythonLineBytesMax = 8 << 10
   /// What client commands take from a server. Bytes of a reply's head, trailers included, …
   public static let replyHeadBytesMax = 64 << 10
   /// … of a reply that is read in one piece: an output, and what stands around it, …

@@ -36,6 +36,11 @@ package struct TestCommand: ParsableCommand {
     }
     let served: Dockfile.Agent
     do { served = try file.agent(named: agent) } catch { throw CommandError("\(error)") }
+    if served.isPython {
+      throw CommandError(
+        "\(quoted(served.lookupName)) is an agent in Python, which runs in processes of a server's: "
+          + "\(Program.current.name) run \(dockfile), and then dockrion invoke")
+    }
     let agents = Program.current.agents
     guard let agent = agents[served.lookupName] else {
       throw CommandError("\(file.unregistered(served, known: Array(agents.keys)))")

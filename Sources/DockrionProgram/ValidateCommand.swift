@@ -44,10 +44,11 @@ package struct ValidateCommand: ParsableCommand {
   /// What the file itself does not tell: whether this program could serve it now.
   private func problems(_ read: Dockfile) -> [DockfileIssue] {
     let program = Program.current
-    var issues = [read.missingKeys(in: ProcessInfo.processInfo.environment)].compactMap(\.self)
+    let environment = ProcessInfo.processInfo.environment
+    var issues = [read.missingKeys(in: environment)].compactMap(\.self) + read.missingSecrets(in: environment)
     // `dockrion` also checks files that another program is to serve.
     if !program.ownAgents.isEmpty {
-      for agent in read.agents where program.agents[agent.lookupName] == nil {
+      for agent in read.agents where !agent.isPython && program.agents[agent.lookupName] == nil {
         issues.append(read.unregistered(agent, known: Array(program.agents.keys)))
       }
     }
@@ -150,6 +151,7 @@ struct DockfileSummary {
   private static func agents(_ dockfile: Dockfile) -> [(name: String, lines: [String])] {
     func handler(_ agent: Dockfile.Agent) -> String {
       let program = Program.current
+      if agent.isPython { return "\(agent.lookupName) (in Python)" }
       let kind =
         program.ownAgents.contains(agent.lookupName)
         ? "of this program"
@@ -159,11 +161,11 @@ struct DockfileSummary {
     guard dockfile.hasAgentList else {
       let agent = dockfile.agent
       return [
-        ("agent", ["\(agent.name), framework \(agent.framework)"]), ("handler", [handler(agent)]),
+        ("agent", ["\(agent.name), framework \(agent.shownFramework)"]), ("handler", [handler(agent)]),
       ]
     }
     let lines = dockfile.agents.enumerated().map { index, agent in
-      var parts = ["framework \(agent.framework)", "handler \(handler(agent))"]
+      var parts = ["framework \(agent.shownFramework)", "handler \(handler(agent))"]
       if let filter = agent.filter { parts.append("events \(events(filter))") }
       if let most = agent.maxConcurrentRuns { parts.append("at most \(most) at once") }
       let note = index == dockfile.defaultAgentIndex ? " (default)" : ""

@@ -1,5 +1,6 @@
 import Dispatch
 import DockrionCore
+import Foundation
 import Glibc
 import Logging
 
@@ -134,11 +135,13 @@ extension Dockrion {
       ServerThread.ignoreBrokenPipes()
       for warning in dockfile.warnings { logger.warning("\(warning)") }
       try dockfile.checkRanges()
+      try dockfile.checkSecrets(in: ProcessInfo.processInfo.environment)
       let server = try DockrionServer.Server(dockfile, agents, logger)
+      defer { server.closeHosts() }
       try server.handleSignals(signals)
       defer { server.releaseSignals() }
       server.heeds(stop: stopRequest, reopen: reopenRequest)
-      server.warmUp()
+      try server.warmUp()
       let address = try server.listen()
       state.withLock { $0.address = address }
       try whenServing(server, address)

@@ -25,10 +25,8 @@ final class Server {
   private let place: ListeningPlace
   private let graceSeconds: Int
   private var phase = Phase.serving
-  private var graceEnds: Int64?
-  private var warmUpEnds: Int64?
-  private var stopRequest: LoopRequest?
-  private var reopenRequest: LoopRequest?
+  private var (graceEnds, warmUpEnds): (Int64?, Int64?)
+  private var (stopRequest, reopenRequest): (LoopRequest?, LoopRequest?)
   private var signals: ServerSignals?
 
   init(_ dockfile: Dockfile, _ agents: [String: any Agent], _ logger: Logger) throws(ServerError) {
@@ -41,12 +39,8 @@ final class Server {
     inbox = Inbox { [wakeup = loop.wakeup] in wakeup.wake() }
     ProcessFacts.preferThroughput()
 
-    let workers = Workers(cores: ProcessFacts.usableCores(), threads: dockfile.runtime.workerThreads)
-    let counters = WorkerCounters()
-    let shared = SwiftAgents.Shared(
-      inbox: inbox, workers: workers, counters: counters, ringCapacity: dockfile.runtime.ringCapacity,
-      exposesErrors: dockfile.runtime.exposeErrors)
-    let (served, standard) = try ServedAgent.all(dockfile, agents, shared)
+    let hosts = AgentHosts(dockfile, agents, inbox)
+    let (served, standard) = try hosts.served(loop, deadlines, logger)
     let api = ServedAPI(dockfile, served, standard: standard)
     let routes = StartRoutes.routes(api) + (api.hasRuns ? RunRoutes.routes : []) + OperatorRoutes.routes(api)
 
@@ -77,11 +71,12 @@ final class Server {
       backend = MemoryBackend(context)
     }
     intake = PayloadIntake(
-      board, replies, deadlines, inbox, worker: workers.parsing, bodyBytesMax: dockfile.runtime.maxBodyBytes)
+      board, replies, deadlines, inbox, worker: hosts.workers.parsing,
+      bodyBytesMax: dockfile.runtime.maxBodyBytes)
     listener = try ListeningPlace.listener(loop, deadlines.queues, dockfile.runtime, logger)
 
     let router = Router(routes, served)
-    let gauges = GaugeReader(board, book, backend, listener, counters, accessLog, dockfile)
+    let gauges = GaugeReader(board, book, backend, listener, hosts.counters, accessLog, dockfile)
     let handlers = RouteHandlers(
       start: StartRoutes(
         board, book, replies, intake, site, ids, backend, allowsClientIDs: api.allowsClientIDs),
@@ -107,8 +102,12 @@ final class Server {
   /// Opens the listener; returns where clients reach it.
   func listen() throws(ServerError) -> Dockrion.Server.Address { try place.open(listener) }
 
-  /// Turns the loop until runs can be taken, or it is known that they cannot, for a second at most.
-  func warmUp() {
+  /// Turns the loop until agents can run, which fails where one never will, and until runs can be taken or it is known
+  /// that they cannot, for a second at most.
+  func warmUp() throws(ServerError) {
+    try board.beginHosts()
+    while board.isStarting, phase == .serving { tick() }
+    if let problem = board.startProblem { throw ServerError(.pythonFailed, problem) }
     let end = Clock.monotonicNanoseconds() + Clock.second
     warmUpEnds = end
     while backend.isStarting, Clock.monotonicNanoseconds() < end { tick() }
@@ -128,6 +127,9 @@ final class Server {
     failures.close()
     accessLog?.close()
   }
+
+  /// Ends the processes of agents, also where it has not served.
+  func closeHosts() { board.closeHosts { loop.turn(waiting: true) } }
 
   private func tick() {
     backend.flush()

@@ -16,9 +16,11 @@ struct DockfileSchemaTests {
     io_schema: {input: {}}
     expose: {cors: {origins: "*"}}
     streaming: {id_generator: {}, events: {}, connection: {}, memory: {}, redis: {}}
-    runtime: {}
+    runtime: {python: {}}
     auth: {mode: api_key, api_keys: {}}
     metadata: {}
+    arguments: {}
+    secrets: {}
 
     """
   }

@@ -141,14 +141,14 @@ struct ValidateTests {
     (
       "agent:\n  name: bot\n  handler: foo-bar\n",
       "Dockfile.yaml:3:12: agent.handler: \"foo-bar\" is not registered; this program has: echo, scripted; "
-        + "an agent of your own needs a program of your own that registers it: dockrion init NAME --swift-package "
-        + "writes one"
+        + "an agent of your own is module.path:function in Python, or needs a program of your own that registers it: "
+        + "dockrion init NAME --swift-package writes one"
     ),
     ("agent:\n  name: ecko\n", "Dockfile.yaml:2:9: agent.name: \"ecko\" is not registered"),
     ("agent: {name: ecko}\n", "did you mean echo?"),
     (
       "agent: {name: bot, entrypoint: \"foo.bar:main\"}\n",
-      "Dockfile.yaml:1:32: agent.entrypoint: \"foo.bar:main\" is a Python agent, which this version does not run"
+      "Dockfile.yaml:1:20: agent.framework: missing; with an entrypoint it is langgraph, langchain or custom"
     ),
   ])
   func anAgentThatIsNotRegisteredIsExplained(dockfile: String, sentence: String) throws {

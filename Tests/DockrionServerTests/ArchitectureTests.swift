@@ -10,7 +10,8 @@ import Testing
     "DockrionCore/Schema",
     "DockrionCore/Dockfile", "DockrionCore/Agents", "DockrionCore/Runs",
     "DockrionLoop/Reactor", "DockrionLoop/Framing", "DockrionLoop/HTTP",
-    "DockrionServer/Operations", "DockrionServer/Replies", "DockrionServer/Agents", "DockrionServer/Runs",
+    "DockrionServer/Operations", "DockrionServer/Replies", "DockrionServer/Agents", "DockrionServer/Python",
+    "DockrionServer/Runs",
     "DockrionServer/Redis", "DockrionServer/Access", "DockrionServer/Streams", "DockrionServer/Routes",
     "DockrionServer/Start", "DockrionServer", "DockrionProgram", "DockrionCLI", "SupportBotExample",
   ]
@@ -18,6 +19,7 @@ import Testing
   private static let importers: [String: Set<String>] = [
     "CLibevent": ["DockrionLoop/Reactor", "DockrionLoop/HTTP", "DockrionServer/Redis"],
     "CHiredis": ["DockrionServer/Redis"], "CMimalloc": ["DockrionServer/Operations"],
+    "CLinux": ["DockrionServer/Python"],
     "CCurl": ["DockrionCLI"],
   ]
 

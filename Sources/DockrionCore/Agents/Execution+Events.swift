@@ -119,6 +119,24 @@ extension EventEncoder {
     }
   }
 
+  /// The `complete` event.
+  ///
+  /// - Parameter output: the output in JSON.
+  package func completedRecord(
+    _ output: UnsafeRawBufferPointer, _ ending: AgentEnding, _ latencySeconds: Double, agentName: String,
+    framework: String
+  ) throws -> EventRecord {
+    try record(.complete, sizeHint: output.count, ending: ending) { out in
+      out.append(",\"output\":")
+      out.append(output)
+      try out.append(member: "latency_seconds", latencySeconds)
+      out.append(",\"metadata\":{\"agent\":")
+      out.append(json: agentName)
+      out.append(member: "framework", framework)
+      out.append(UInt8(ascii: "}"))
+    }
+  }
+
   /// The `started` event.
   public func startedRecord(agentName: String, framework: String) -> EventRecord {
     record(.started) { out in

@@ -174,15 +174,8 @@ public final class Execution: LoopItem, @unchecked Sendable {
     guard outlet.hasEvents else {
       return EventRecord(silent: .complete, ending)
     }
-    return try encoder.record(.complete, sizeHint: writer.count, ending: ending) { out in
-      out.append(",\"output\":")
-      out.append(writer.bytes)
-      try out.append(member: "latency_seconds", seconds)
-      out.append(",\"metadata\":{\"agent\":")
-      out.append(json: description.agentName)
-      out.append(member: "framework", description.framework)
-      out.append(UInt8(ascii: "}"))
-    }
+    return try encoder.completedRecord(
+      writer.bytes, ending, seconds, agentName: description.agentName, framework: description.framework)
   }
 
   private func failure(_ error: any Error) -> EventRecord {

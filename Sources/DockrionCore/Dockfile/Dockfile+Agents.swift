@@ -4,9 +4,11 @@ extension Dockfile {
     /// Its name, as paths, `started` events and `/info` show it.
     public var name: String
     public var description: String?
-    /// The name under which the agent is registered; where absent, `name` is looked up.
+    /// `module.path:function` in Python, or the name under which the agent is registered; where absent, `name` is looked
+    /// up.
     public var handler: String?
-    /// Kept for files written for the Python runtime; looked up like `handler` when that is absent.
+    /// `module.path:name` in Python, made as `framework` says; without a colon it is looked up like `handler` when that is
+    /// absent.
     public var entrypoint: String?
     /// A label: `swift` unless the file says otherwise.
     public var framework = "swift"
@@ -18,6 +20,8 @@ extension Dockfile {
     public var filter: EventsFilter?
     /// How many of it may execute at once, 1…1,000,000, besides the file's own bound on all; nil for no other.
     public var maxConcurrentRuns: Int?
+    /// Over the file's `runtime.python`, key by key.
+    public var python: Python?
     /// Over the file's `metadata`, key by key.
     public var metadata: JSONObject = [:]
     /// True for the one whose routes have no prefix.

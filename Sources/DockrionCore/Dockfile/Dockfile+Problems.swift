@@ -3,14 +3,11 @@ extension Dockfile {
   /// What is said where no agent of that name is registered, in one line: what there is, and the way out.
   package func unregistered(_ agent: Agent, known: [String]) -> DockfileIssue {
     let name = agent.lookupName
-    // `package.module:function` names a Python function.
-    let isPython = name.contains(":")
-    let near = isPython ? nil : nearestKey(to: name, among: known)
+    let near = nearestKey(to: name, among: known)
     let message =
-      "\(quoted(name)) is \(isPython ? "a Python agent, which this version does not run" : "not registered")"
-      + "; this program has: \(known.sorted().joined(separator: ", "))"
+      "\(quoted(name)) is not registered; this program has: \(known.sorted().joined(separator: ", "))"
       + (near.map { "; did you mean \($0)?" } ?? "")
-      + "; an agent of your own needs a program of your own that registers it: "
+      + "; an agent of your own is module.path:function in Python, or needs a program of your own that registers it: "
       + "dockrion init NAME --swift-package writes one"
     let index = agents.firstIndex { $0.name == agent.name } ?? 0
     return issue(

@@ -108,6 +108,8 @@ public struct Dockfile: Sendable {
     /// Bytes of memory that the payloads of all agents that execute may take together, 1 MiB…1 TiB. Beyond it no agent
     /// is started.
     public var maxPayloadBytes = 512 << 20
+    /// The processes of agents in Python.
+    public var python = Python()
 
     public init() {}
   }
@@ -141,6 +143,8 @@ public struct Dockfile: Sendable {
   public var auth = Auth.none
   /// `metadata` as it stands, shown by `/info`.
   public var metadata: JSONObject = [:]
+  /// Variables that agents need, or may use.
+  public var secrets: [Secret] = []
   /// Where keys stand that a message after the reading may be about; empty for what a program has made.
   var places = Places()
   /// What the reader would like to say to the person who wrote the file; none of it stops the server.

@@ -45,6 +45,15 @@ package struct DockfileRange: Sendable {
     DockfileRange("runtime.keep_alive_seconds", 1...3600) { $0.runtime.keepAliveSeconds },
     DockfileRange("runtime.max_buffered_bytes", (32 << 20)...(1 << 40)) { $0.runtime.maxBufferedBytes },
     DockfileRange("runtime.max_payload_bytes", (1 << 20)...(1 << 40)) { $0.runtime.maxPayloadBytes },
+    DockfileRange("runtime.python.processes", 1...256) { $0.runtime.python.processes },
+    DockfileRange("runtime.python.threads", 1...1000) { $0.runtime.python.threads },
+    DockfileRange("runtime.python.max_concurrent_runs", 1...100_000) { $0.runtime.python.maxConcurrentRuns },
+    DockfileRange("runtime.python.max_runs", 0...1_000_000_000) { $0.runtime.python.maxRuns },
+    DockfileRange("runtime.python.max_memory", 0...(1 << 40)) { $0.runtime.python.maxMemoryBytes },
+    DockfileRange("runtime.python.cancel_grace_seconds", 1...3600) { $0.runtime.python.cancelGraceSeconds },
+    DockfileRange("runtime.python.import_timeout_seconds", 1...3600) {
+      $0.runtime.python.importTimeoutSeconds
+    },
   ]
 }
 

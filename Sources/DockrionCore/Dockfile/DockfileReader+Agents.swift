@@ -3,7 +3,9 @@ extension DockfileReader {
   private static let agentKeys = ["name", "description", "handler", "entrypoint", "framework"]
 
   /// The agents, and whether they stand in a list.
-  func agents() -> (agents: [Dockfile.Agent], isList: Bool) {
+  ///
+  /// - Parameter python: the file's own `runtime.python`.
+  func agents(_ python: Dockfile.Python) -> (agents: [Dockfile.Agent], isList: Bool) {
     guard let list = top["agents"] else {
       let section = top.section("agent", known: Self.agentKeys)
       return ([agent(in: section, top["agent"])], false)
@@ -20,7 +22,7 @@ extension DockfileReader {
       }
       return ([Dockfile.Agent(name: "")], true)
     }
-    let agents = elements.enumerated().map { listed($0.element, field: "agents[\($0.offset)]") }
+    let agents = elements.enumerated().map { listed($0.element, field: "agents[\($0.offset)]", python) }
     check(agents, elements)
     return (agents, true)
   }
@@ -41,7 +43,7 @@ extension DockfileReader {
   }
 
   /// An entry of the list, with what it has over the file's own.
-  private func listed(_ node: ConfigNode, field: String) -> Dockfile.Agent {
+  private func listed(_ node: ConfigNode, field: String, _ python: Dockfile.Python) -> Dockfile.Agent {
     let section = ConfigSection(
       node, field: field,
       known: Self.agentKeys + ["default", "io_schema", "streaming", "runtime", "metadata"],
@@ -52,7 +54,8 @@ extension DockfileReader {
     let events = section.section("streaming", known: ["events"], ofFile: Self.streamingKeys)
       .section("events", known: ["allowed"], ofFile: Self.eventsKeys)
     if events["allowed"] != nil { agent.filter = filter(in: events) }
-    let runtime = section.section("runtime", known: ["max_concurrent_runs"], ofFile: Self.runtimeKeys)
+    let runtime = section.section("runtime", known: ["max_concurrent_runs", "python"], ofFile: Self.runtimeKeys)
+    if runtime["python"] != nil { agent.python = self.python(in: runtime, over: python) }
     agent.maxConcurrentRuns = runtime.optionalInt("max_concurrent_runs", 1...1_000_000)
     agent.metadata = metadata(in: section)
     return agent
@@ -76,6 +79,7 @@ extension DockfileReader {
     agent.handler = section.word("handler")
     agent.entrypoint = section.word("entrypoint")
     if let framework = section.word("framework") { agent.framework = framework }
+    checkPython(&agent, in: section)
     return agent
   }
 }

@@ -4,7 +4,8 @@ extension DockfileReader {
   ]
   static let eventsKeys = ["allowed", "heartbeat_interval", "max_run_duration"]
 
-  func streaming() -> Dockfile.Streaming {
+  /// - Parameter runSeconds: how long an agent may run where the section does not say.
+  func streaming(runSeconds: Int?) -> Dockfile.Streaming {
     let section = top.section("streaming", known: Self.streamingKeys)
     var streaming = Dockfile.Streaming()
     streaming.asyncRuns = section.bool("async_runs", default: streaming.asyncRuns)
@@ -17,7 +18,7 @@ extension DockfileReader {
     streaming.heartbeatSeconds = events.seconds(
       "heartbeat_interval", 1...300, default: streaming.heartbeatSeconds)
     streaming.maxRunSeconds = events.seconds(
-      "max_run_duration", 1...86_400, default: streaming.maxRunSeconds)
+      "max_run_duration", 1...86_400, default: runSeconds ?? streaming.maxRunSeconds)
 
     let connection = section.section("connection", known: ["default_timeout", "max_subscribers_per_run"])
     streaming.defaultTimeoutSeconds = connection.seconds(

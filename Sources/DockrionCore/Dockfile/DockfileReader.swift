@@ -4,7 +4,7 @@ import Foundation
 /// model that comes out is only good when there are no errors.
 struct DockfileReader {
   /// Keys at the top of a file for the Python runtime that nothing here looks at.
-  static let unusedKeys = ["arguments", "policies", "observability", "secrets", "build"]
+  static let unusedKeys = ["policies", "observability", "build"]
 
   let issues: IssueCollector
   let top: ConfigSection
@@ -15,6 +15,7 @@ struct DockfileReader {
       root, field: "",
       known: [
         "version", "agent", "agents", "io_schema", "expose", "streaming", "runtime", "auth", "metadata",
+        "arguments", "secrets",
       ],
       unused: Self.unusedKeys, issues: issues)
   }
@@ -24,12 +25,13 @@ struct DockfileReader {
     if let version = top.given("version"), version.text != "1.0" {
       top.error("version", "\(version.shown) is not supported; the version is \"1.0\"")
     }
-    (dockfile.agents, dockfile.hasAgentList) = agents()
+    dockfile.runtime = runtime()
+    (dockfile.agents, dockfile.hasAgentList) = agents(dockfile.runtime.python)
     dockfile.places = places(of: dockfile.agents)
     (dockfile.inputSchema, dockfile.outputSchema) = schemas(in: top)
     dockfile.expose = expose()
-    dockfile.streaming = streaming()
-    dockfile.runtime = runtime()
+    dockfile.streaming = streaming(runSeconds: runSeconds())
+    dockfile.secrets = secrets()
     dockfile.auth = auth()
     dockfile.metadata = metadata(in: top)
     if !dockfile.expose.rest, !dockfile.expose.streaming, !dockfile.streaming.asyncRuns {
@@ -98,7 +100,7 @@ struct DockfileReader {
   static let runtimeKeys = [
     "max_concurrent_runs", "max_connections", "worker_threads", "ring_capacity", "stall_timeout_seconds",
     "shutdown_grace_seconds", "max_body_bytes", "request_timeout_seconds", "keep_alive_seconds",
-    "max_buffered_bytes", "max_payload_bytes", "expose_errors",
+    "max_buffered_bytes", "max_payload_bytes", "expose_errors", "python",
   ]
 
   private func runtime() -> Dockfile.Runtime {
@@ -129,6 +131,7 @@ struct DockfileReader {
     runtime.exposeErrors = section.bool("expose_errors", default: runtime.exposeErrors)
     runtime.maxPayloadBytes = section.bytes(
       "max_payload_bytes", (1 << 20)...(1 << 40), default: runtime.maxPayloadBytes)
+    runtime.python = python(in: section, over: runtime.python)
     while runtime.ringCapacity & (runtime.ringCapacity - 1) != 0 {
       runtime.ringCapacity += runtime.ringCapacity & -runtime.ringCapacity
     }

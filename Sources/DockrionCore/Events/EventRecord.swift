@@ -33,7 +33,7 @@ public final class EventRecord: Sendable {
   }
 
   /// The end of an agent that has nothing to say to a client.
-  init(silent kind: EventKind, _ ending: AgentEnding) {
+  package init(silent kind: EventKind, _ ending: AgentEnding) {
     self.kind = kind
     hole = 0
     emittedAt = Clock.monotonicNanoseconds()

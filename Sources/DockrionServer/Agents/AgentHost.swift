@@ -9,8 +9,33 @@ protocol AgentHost: AnyObject {
   /// Tells the board that the source with this ticket has something; set by the board, called on the loop.
   var onReady: (_ ticket: Int) -> Void { get set }
 
+  /// True until it is known whether it can run agents.
+  var isStarting: Bool { get }
+  /// Why it will never run any, found while it was starting.
+  var startProblem: String? { get }
+  /// False while something of its is still to end after `close`.
+  var isClosed: Bool { get }
+
+  /// Begins what it needs, once, before it is asked for anything.
+  func begin() throws(ServerError)
+  /// The server stops, and no agent executes any more that anybody waits for.
+  func close()
+  /// Ends at once what has not ended since.
+  func kill()
+
   /// Starts an agent. Whatever becomes of it, its source ends with a record that has an `ending`.
   func start(_ job: AgentJob) -> any EventSource
+}
+
+/// What a host is that has nothing to start and nothing to end.
+extension AgentHost {
+  var isStarting: Bool { false }
+  var startProblem: String? { nil }
+  var isClosed: Bool { true }
+
+  func begin() throws(ServerError) {}
+  func close() {}
+  func kill() {}
 }
 
 /// An agent that is to be started, and for whom.

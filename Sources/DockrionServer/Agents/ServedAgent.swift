@@ -25,12 +25,14 @@ final class ServedAgent {
   /// How many of it execute or are being admitted, as `AgentBoard` counts them.
   var running = 0
 
-  init(_ configured: Dockfile.Agent, _ dockfile: Dockfile, index: Int, own: any Agent, host: any AgentHost) {
+  /// - Parameter own: what the agent itself says that its payloads must look like.
+  init(_ configured: Dockfile.Agent, _ dockfile: Dockfile, index: Int, own: InputSchema?, host: any AgentHost)
+  {
     name = configured.name
-    framework = configured.framework
+    framework = configured.shownFramework
     description = configured.description
     self.index = index
-    inputSchema = configured.inputSchema ?? dockfile.inputSchema ?? own.inputSchema
+    inputSchema = configured.inputSchema ?? dockfile.inputSchema ?? own
     outputSchema = configured.outputSchema ?? dockfile.outputSchema
     metadata = dockfile.metadata(of: configured)
     filter = dockfile.filter(of: configured)
@@ -44,27 +46,6 @@ final class ServedAgent {
     tail.append(json: framework)
     tail.append(",\"latency_seconds\":")
     invokeTail = tail.array()
-  }
-
-  /// The agents of a Dockfile, and the one whose routes have no prefix.
-  ///
-  /// - Parameter registered: the program's agents by name.
-  /// - Throws: `ServerError` when the Dockfile names one that is not among them.
-  static func all(
-    _ dockfile: Dockfile, _ registered: [String: any Agent], _ shared: SwiftAgents.Shared
-  ) throws(ServerError) -> (all: [ServedAgent], standard: ServedAgent) {
-    var all: [ServedAgent] = []
-    for configured in dockfile.agents {
-      guard let agent = registered[configured.lookupName] else {
-        throw ServerError(
-          .unknownAgent, "\(dockfile.unregistered(configured, known: Array(registered.keys)))")
-      }
-      let description = Execution.Description(
-        agentName: configured.name, framework: configured.framework)
-      let host = SwiftAgents(agent, description, dockfile.filter(of: configured), shared)
-      all.append(ServedAgent(configured, dockfile, index: all.count, own: agent, host: host))
-    }
-    return (all, all[dockfile.defaultAgentIndex])
   }
 
   /// `started`, for what is over before a worker got to it: every stream begins with it.

@@ -291,13 +291,16 @@ final class Metrics {
 
 /// What the kernel says of this process.
 enum ProcessFacts {
-  static func residentBytes() -> Int {
-    guard let file = fopen("/proc/self/statm", "r") else { return 0 }
+  static func residentBytes() -> Int { residentBytes(of: getpid()) ?? 0 }
+
+  /// Nil for a process that is gone.
+  static func residentBytes(of pid: pid_t) -> Int? {
+    guard let file = fopen("/proc/\(pid)/statm", "r") else { return nil }
     defer { fclose(file) }
     var line = [CChar](repeating: 0, count: 128)
-    guard fgets(&line, Int32(line.count), file) != nil else { return 0 }
+    guard fgets(&line, Int32(line.count), file) != nil else { return nil }
     let fields = line.prefix { $0 != 0 }.split(separator: CChar(UInt8(ascii: " ")))
-    guard fields.count > 1 else { return 0 }
+    guard fields.count > 1 else { return nil }
     let pages = fields[1].reduce(0) { $0 * 10 + Int($1) - 48 }
     return pages * sysconf(Int32(_SC_PAGESIZE))
   }

@@ -12,6 +12,8 @@ public struct ServerError: Error, Sendable, CustomStringConvertible {
     case signalsTaken
     case threadFailed
     case unwritableLog
+    /// A Python agent's processes cannot be started, or cannot import it.
+    case pythonFailed
   }
 
   public let code: Code
