@@ -39,18 +39,14 @@ final class Server {
     inbox = Inbox { [wakeup = loop.wakeup] in wakeup.wake() }
     ProcessFacts.preferThroughput()
 
-    let hosts = AgentHosts(dockfile, agents, inbox)
-    let (served, standard) = try hosts.served(loop, deadlines, logger)
+    let hosts = AgentHosts(dockfile, inbox)
+    let (served, standard) = try hosts.served(dockfile, agents, loop, deadlines, logger)
     let api = ServedAPI(dockfile, served, standard: standard)
     let routes = StartRoutes.routes(api) + (api.hasRuns ? RunRoutes.routes : []) + OperatorRoutes.routes(api)
 
     metrics = Metrics(routes: Router.labels(routes), agents: served.map(\.name))
     failures = FailureLog(logger, deadlines.queues)
-    if let path = dockfile.runtime.accessLog {
-      accessLog = try AccessLog(path, deadlines.queues, logger)
-    } else {
-      accessLog = nil
-    }
+    accessLog = try AccessLog.opened(dockfile.runtime.accessLog, deadlines.queues, logger)
     let log = RequestLog(
       routes: Router.labels(routes), ClientAddresses(dockfile.expose), failures, accessLog, deadlines)
     let cors = dockfile.expose.cors.map { CORSPolicy($0, dockfile.auth) }

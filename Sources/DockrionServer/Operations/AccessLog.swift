@@ -36,6 +36,14 @@ final class AccessLog: DeadlineTarget {
   private var toldAt: Int64?
   private var isClosed = false
 
+  /// The log at that path; nil where none is asked for.
+  static func opened(
+    _ path: String?, _ deadlines: DeadlineQueues, _ logger: Logger
+  ) throws(ServerError) -> AccessLog? {
+    guard let path else { return nil }
+    return try AccessLog(path, deadlines, logger)
+  }
+
   /// - Throws: `ServerError` when the file cannot be opened.
   init(_ path: String, _ deadlines: DeadlineQueues, _ logger: Logger) throws(ServerError) {
     self.path = path

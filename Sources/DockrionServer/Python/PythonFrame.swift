@@ -105,7 +105,10 @@ struct PythonFrameReader {
 
 /// The frames to a worker.
 enum PythonMessage {
-  private enum Kind: UInt8 { case hello = 1, start, cancel, acknowledge, drain, ping }
+  private enum Kind: UInt8 {
+    case hello = 1
+    case start, cancel, acknowledge, drain, ping
+  }
 
   static func hello(_ json: UnsafeRawBufferPointer, to out: inout ByteWriter) {
     head(.hello, run: 0, json.count, to: &out)

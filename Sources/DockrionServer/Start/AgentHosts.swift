@@ -7,13 +7,9 @@ import Logging
 struct AgentHosts {
   let workers: Workers
   let counters = WorkerCounters()
-  private let dockfile: Dockfile
-  private let registered: [String: any Agent]
   private let swift: SwiftAgents.Shared
 
-  /// - Parameter registered: the program's agents by name.
-  init(_ dockfile: Dockfile, _ registered: [String: any Agent], _ inbox: Inbox) {
-    (self.dockfile, self.registered) = (dockfile, registered)
+  init(_ dockfile: Dockfile, _ inbox: Inbox) {
     workers = Workers(cores: ProcessFacts.usableCores(), threads: dockfile.runtime.workerThreads)
     swift = SwiftAgents.Shared(
       inbox: inbox, workers: workers, counters: counters, ringCapacity: dockfile.runtime.ringCapacity,
@@ -22,9 +18,11 @@ struct AgentHosts {
 
   /// The agents, and the one whose routes have no prefix.
   ///
+  /// - Parameter registered: the program's agents by name.
   /// - Throws: `ServerError` when the Dockfile names one that is not there, or Python for one of them is not.
   func served(
-    _ loop: EventLoop, _ deadlines: Deadlines, _ logger: Logger
+    _ dockfile: Dockfile, _ registered: [String: any Agent], _ loop: EventLoop, _ deadlines: Deadlines,
+    _ logger: Logger
   ) throws(ServerError) -> (all: [ServedAgent], standard: ServedAgent) {
     var all: [ServedAgent] = []
     var packages: String?

@@ -26,7 +26,7 @@ struct DockfilePythonTests {
   @Test(arguments: [
     (
       "agent: {name: n, handler: \"a:b\", framework: swift}",
-      "D:1:46: agent.framework: swift, and handler \"a:b\" is a name in Python; leave framework out, or name an agent of "
+      "D:1:45: agent.framework: swift, and handler \"a:b\" is a name in Python; leave framework out, or name an agent of "
         + "the program without a colon"
     ),
     (
@@ -35,7 +35,7 @@ struct DockfilePythonTests {
     ),
     (
       "agent: {name: n, entrypoint: \"a:b\", framework: crewai}",
-      "D:1:49: agent.framework: \"crewai\" makes nothing of an entrypoint; use langgraph, langchain or custom"
+      "D:1:48: agent.framework: \"crewai\" makes nothing of an entrypoint; use langgraph, langchain or custom"
     ),
     (
       "agent: {name: n, handler: \"a:b:c\"}",

@@ -112,7 +112,7 @@ import Testing
 
   /// Whatever comes, it is frames or an error, and the same however it is cut.
   @Test func mutatedStreamsAreReadOrRefusedAlikeHoweverTheyAreCut() {
-    var random = SplitMix64(seed: 20_261_124)
+    var random = SplitMix64(state: 20_261_124)
     var (refused, read) = (0, 0)
     for _ in 0..<20_000 {
       var bytes = Self.stream
