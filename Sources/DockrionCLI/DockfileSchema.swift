@@ -92,7 +92,8 @@ enum DockfileSchema {
     (
       "entrypoint",
       text(
-        "module.path:name in Python, made as framework says; without a colon as handler, where that is absent.")
+        "module.path:name in Python, made as framework says; without a colon as handler, where that is absent."
+      )
     ),
     (
       "framework",

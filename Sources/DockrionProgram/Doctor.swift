@@ -57,6 +57,7 @@ struct Doctor {
     let program = Program.current
     // Of several each finding says whose it is, where the handler's name does not.
     let owner = dockfile.agents.count > 1 && agent.name != name ? "\(agent.name): " : ""
+    if agent.isPython { return .pass("agent", "\(owner)\(name) is in Python, which the start imports") }
     if program.ownAgents.contains(name) { return .pass("agent", "\(owner)\(name) is this program's") }
     if program.agents[name] != nil { return .pass("agent", "\(owner)\(name) is built in") }
     let issue = dockfile.unregistered(agent, known: [])

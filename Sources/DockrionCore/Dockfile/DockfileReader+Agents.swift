@@ -54,7 +54,8 @@ extension DockfileReader {
     let events = section.section("streaming", known: ["events"], ofFile: Self.streamingKeys)
       .section("events", known: ["allowed"], ofFile: Self.eventsKeys)
     if events["allowed"] != nil { agent.filter = filter(in: events) }
-    let runtime = section.section("runtime", known: ["max_concurrent_runs", "python"], ofFile: Self.runtimeKeys)
+    let runtime = section.section(
+      "runtime", known: ["max_concurrent_runs", "python"], ofFile: Self.runtimeKeys)
     if runtime["python"] != nil { agent.python = self.python(in: runtime, over: python) }
     agent.maxConcurrentRuns = runtime.optionalInt("max_concurrent_runs", 1...1_000_000)
     agent.metadata = metadata(in: section)
