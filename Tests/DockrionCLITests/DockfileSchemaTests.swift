@@ -10,7 +10,7 @@ struct DockfileSchemaTests {
   private let schema = MiniSchema(document: DockfileSchema.document)
 
   /// Dockfiles in which the reader looks into every section.
-  private static let full = ["agent: {name: a}", "agents: [{name: a}]"].map { agents in
+  private static let full = ["agent: {name: a}", "agents: [{name: a, runtime: {python: {}}}]"].map { agents in
     """
     \(agents)
     io_schema: {input: {}}
@@ -20,7 +20,7 @@ struct DockfileSchemaTests {
     auth: {mode: api_key, api_keys: {}}
     metadata: {}
     arguments: {}
-    secrets: {}
+    secrets: {required: [{name: A}], optional: [{name: A}]}
 
     """
   }

@@ -148,7 +148,7 @@ struct ValidateTests {
     ("agent: {name: ecko}\n", "did you mean echo?"),
     (
       "agent: {name: bot, entrypoint: \"foo.bar:main\"}\n",
-      "Dockfile.yaml:1:20: agent.framework: missing; with an entrypoint it is langgraph, langchain or custom"
+      "Dockfile.yaml:1:8: agent.framework: missing; with an entrypoint it is langgraph, langchain or custom"
     ),
   ])
   func anAgentThatIsNotRegisteredIsExplained(dockfile: String, sentence: String) throws {

@@ -153,16 +153,14 @@ import Testing
 
   @Test func keysOfThePythonRuntimeHaveNoEffectAndSaySo() throws {
     let yaml = """
-      arguments: {a: "${UNSET}"}
-      policies: {}
+      policies: {a: "${UNSET}"}
       observability: {langfuse: {key: "${ALSO_UNSET"}}
-      secrets: {}
       build: {}
       io_schema: {strict: true}
       auth: {mode: none, roles: [], rate_limits: {}}
       """
     let paths = [
-      "arguments", "policies", "observability", "secrets", "build", "io_schema.strict", "auth.roles",
+      "policies", "observability", "build", "io_schema.strict", "auth.roles",
       "auth.rate_limits",
     ]
     let dockfile = try readSection(yaml)

@@ -49,10 +49,11 @@ struct DockfileRangesTests {
   @Test func noNumberIsForgotten() throws {
     var dockfile = Self.made
     dockfile.streaming.redis = Dockfile.Redis(url: .local)
+    dockfile.runtime.python.processes = 1
     func numbers(_ value: Any) -> Int { Mirror(reflecting: value).children.count { $0.value is Int } }
     let all =
       numbers(dockfile.expose) + numbers(dockfile.streaming) + numbers(dockfile.runtime)
-      + numbers(try #require(dockfile.streaming.redis))
+      + numbers(dockfile.runtime.python) + numbers(try #require(dockfile.streaming.redis))
     #expect(all == DockfileRange.all.count)
   }
 }
