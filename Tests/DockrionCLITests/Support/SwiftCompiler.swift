@@ -10,7 +10,7 @@ enum SwiftCompiler {
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .deletingLastPathComponent()
       .deletingLastPathComponent().deletingLastPathComponent().path
-    let modules = ["CLibevent", "CHiredis", "CMimalloc"].flatMap {
+    let modules = ["CLibevent", "CHiredis", "CLinux", "CMimalloc"].flatMap {
       ["-I", root + "/Sources/" + $0]
     }
     return try run(
