@@ -141,10 +141,11 @@ final class Server {
     inbox.takeAll()
     board.drainUnfinished()
     book.sendHeads()
+    // Before the lines of what ends in this tick are written.
+    if reopenRequest?.take() == true { accessLog?.reopen() }
     listener.reap()
     metrics.loopLag.add(Clock.monotonicNanoseconds() - began)
     if phase == .serving, stopRequest?.isMade == true { beginStop() }
-    if reopenRequest?.take() == true { accessLog?.reopen() }
     if phase == .draining || phase == .flushing { stopIfDrained(began) }
   }
 
